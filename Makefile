@@ -1,0 +1,44 @@
+# Every target does its own set-up: a fresh machine needs Python 3.10 to 3.13 and, for the native
+# engine, a C++17 compiler. Nothing is installed outside .venv (test-slow also asks apt).
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+
+# One thread per process: the networks are small, and the tests run in parallel.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: train test test-slow lint format install clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(shell find rlcompress/runtime/csrc -type f)
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet $(shell grep '^torch==' constraints.txt)
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $(STAMP)
+
+train: install
+	$(RUN) -m rlcompress.train env=Hopper-v4 sparsity=0.98 quant=true budget=quick
+
+lint: install
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+test: lint
+	$(RUN) -m pytest -n $(WORKERS) -m "not slow"
+
+test-slow: install
+	tests/slow/install.sh
+	$(RUN) -m pytest -n $(WORKERS) -m slow
+
+format: install
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis

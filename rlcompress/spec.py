@@ -79,8 +79,8 @@ class PolynomialSchedule:
         smallest = self.smallest_total()
         _require(
             total_timesteps >= smallest,
-            f"total_timesteps={total_timesteps} is too short for {self.updates} mask updates between "
-            f"{self.begin:g} T and {self.end:g} T; the smallest T is {smallest} "
+            f"total_timesteps={total_timesteps} is too short for {self.updates} mask updates "
+            f"between {self.begin:g} T and {self.end:g} T; the smallest T is {smallest} "
             "(or ask for fewer: pruning.updates)",
         )
 
@@ -128,9 +128,7 @@ class QuantSpec:
     skip: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(
-            2 <= self.weight_bits <= 8, f"weight_bits must be in 2..8, got {self.weight_bits}"
-        )
+        _require(2 <= self.weight_bits <= 8, f"weight_bits must be in 2..8, got {self.weight_bits}")
         _require(
             self.activation_bits is None or 2 <= self.activation_bits <= 8,
             f"activation_bits must be in 2..8 or None, got {self.activation_bits}",

@@ -1,0 +1,1 @@
+"""The tests of rlcompress, laid out as the package is."""

@@ -1,0 +1,1 @@
+"""What rlcompress adds to Stable-Baselines3; importing the package itself loads nothing."""

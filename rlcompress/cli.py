@@ -1,0 +1,215 @@
+"""What every entry point is wrapped in: finds conf/, runs hydra, turns errors into one line.
+
+Knows hydra so that nothing below has to; knows nothing of what the entry points do. Exit codes:
+0 done, 1 the run failed, 2 the request was wrong, 130 interrupted. In a sweep each failing job
+prints its line and the others still run; the first failure decides the exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, Generic, TextIO, TypeVar, get_type_hints
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rlcompress.training.errors import TrainingStopped
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where a job runs and the texts that describe it, ready to be written into its directory."""
+
+    directory: Path
+    command: str
+    descriptions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class EntryPoint(Generic[S]):
+    """A name (of its file in conf/), the type of its configuration, and what it does.
+
+    ``check`` looks at the request and returns the work: what it raises is the user's mistake (exit
+    code 2, one line), what the work raises is a failed run.
+    """
+
+    name: str
+    schema: type[S]
+    check: Callable[[S, Job], Callable[[], object]]
+
+
+class _Reported(Exception):
+    """An error that has been printed; carries the exit code out of hydra."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def config_dir() -> Path:
+    """The directory of configuration values: inside the package in a wheel, else beside it."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "conf", package.parent / "conf"):
+        if (candidate / "train.yaml").is_file():
+            return candidate
+    raise FileNotFoundError(f"no conf/ in or beside {package}; reinstall rlcompress")
+
+
+def run(entry: EntryPoint[Any]) -> int:
+    """Run an entry point with the command line's arguments; returns the exit code."""
+    ConfigStore.instance().store(name=f"{entry.name}_schema", node=entry.schema)
+    task = hydra.main(
+        version_base="1.3", config_path=str(config_dir()), config_name=entry.name
+    )(lambda config: _job(entry, config))
+    try:
+        with _hydra_raises(), contextlib.redirect_stderr(_Stderr(sys.stderr)):  # type: ignore[type-var]
+            task()
+    except _Reported as error:
+        return error.code
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        _say(_one_line(error, entry.schema))
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
+    return 0
+
+
+def _job(entry: EntryPoint[Any], config: DictConfig) -> None:
+    job = _describe(config)
+    try:
+        settings = OmegaConf.to_object(config)
+        work = entry.check(settings, job)
+    except (ValueError, OSError, ImportError, OmegaConfBaseException) as error:
+        _say(_where() + _one_line(error, entry.schema))
+        if HydraConfig.get().verbose:
+            traceback.print_exc()
+        raise _Reported(BAD_INPUT) from None
+    except Exception as error:
+        raise _unexpected(error, job.directory) from None
+    try:
+        work()
+    except TrainingStopped as error:
+        _say(_where() + _one_line(error, entry.schema))
+        raise _Reported(FAILED) from None
+    except Exception as error:
+        raise _unexpected(error, job.directory) from None
+
+
+def _describe(config: DictConfig) -> Job:
+    hydra_config = HydraConfig.get()
+    overrides = OmegaConf.to_container(hydra_config.overrides.task)
+    assert isinstance(overrides, list)
+    descriptions = {
+        "config.yaml": OmegaConf.to_yaml(config),
+        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra_config})),
+        "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(overrides)),
+    }
+    command = " ".join(["python", "-m", _module(), *(str(item) for item in overrides)])
+    return Job(Path(hydra_config.runtime.output_dir), command, descriptions)
+
+
+def _module() -> str:
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return str(spec.name).removesuffix(".__main__") if spec else Path(sys.argv[0]).name
+
+
+def _where() -> str:
+    config = HydraConfig.get()
+    if str(config.mode) != "RunMode.MULTIRUN":
+        return ""
+    return f"job {config.job.num} ({' '.join(config.overrides.task)}): "
+
+
+def _unexpected(error: Exception, directory: Path) -> _Reported:
+    """Report a mistake of ours: one line here, the traceback in the run's directory."""
+    text = "".join(traceback.format_exception(error))
+    line = f"{_where()}{type(error).__name__}: {' '.join(str(error).split())}"
+    if HydraConfig.get().verbose:
+        sys.stderr.write(text)
+    else:
+        try:
+            (directory / "error.txt").write_text(text)
+            line += f" (traceback in {directory / 'error.txt'})"
+        except OSError:
+            line += " (hydra.verbose=true shows the traceback)"
+    _say(line)
+    return _Reported(FAILED)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"error: {line}\n")
+    sys.stderr.flush()
+
+
+def _one_line(error: BaseException, schema: type) -> str:
+    """The message of ``error`` on one line, with the nearest key where one was misspelt."""
+    text = " ".join(str(error).split())
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        text += " " + " ".join(str(error.__cause__).split())
+    unknown = re.search(r"Could not override '([^']+)'.*Key '[^']+' (?:is )?not in", text)
+    if unknown:
+        return f"unknown key {unknown[1]!r}{_nearest(unknown[1], sorted(_keys(schema)))}"
+    wrong = re.search(r"(?:Error merging override (\S+)\s)?(Value '.*? Integer|Value '.*)", text)
+    if wrong and wrong[1]:
+        return f"{wrong[1]}: {wrong[2].split(' full_key:')[0]}"
+    return text or type(error).__name__
+
+
+def _nearest(word: str, choices: list[str]) -> str:
+    near = difflib.get_close_matches(word, choices, n=3, cutoff=0.6)
+    near = near or [key for key in choices if key.split(".")[-1] == word.split(".")[-1]][:3]
+    return f"; did you mean {' or '.join(near)}?" if near else "; --help lists the keys"
+
+
+def _keys(schema: type, prefix: str = "") -> Iterator[str]:
+    for name, kind in get_type_hints(schema).items():
+        yield prefix + name
+        if is_dataclass(kind):
+            assert isinstance(kind, type)
+            yield from _keys(kind, f"{prefix}{name}.")
+
+
+class _Stderr:
+    """stderr without the line hydra writes before it raises a job's (already printed) error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if text.startswith("Error executing job with overrides"):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Let hydra raise its errors instead of printing them over several lines and exiting."""
+    switch = "HYDRA_FULL_ERROR"
+    before = os.environ.get(switch)
+    os.environ[switch] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[switch]
+        else:
+            os.environ[switch] = before

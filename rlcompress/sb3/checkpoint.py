@@ -1,0 +1,110 @@
+"""Writes models as zips that plain SB3 loads anywhere, and reads SB3 zips of any supported kind.
+
+An SB3 zip is a pickle inside: open only files whose origin you trust.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import ReplayBuffer
+
+SMALL_BUFFER = 1
+"""Transitions a loaded model makes room for: SB3 rebuilds the buffer it was saved with on load."""
+
+ENTRY = "rlcompress.json"
+"""Name of our entry in the zip; SB3 ignores entries it does not know."""
+
+_CLASSES = {
+    "stable_baselines3.sac": ("stable_baselines3", "SAC"),
+    "stable_baselines3.td3": ("stable_baselines3", "TD3"),
+    "stable_baselines3.dqn": ("stable_baselines3", "DQN"),
+    "sb3_contrib.tqc": ("sb3_contrib", "TQC"),
+    "sb3_contrib.qrdqn": ("sb3_contrib", "QRDQN"),
+}
+
+
+def save(model: BaseAlgorithm, extra: Mapping[str, Any] | None = None) -> bytes:
+    """The zip of ``model``, without its buffer's size and class; ``extra`` is JSON-able."""
+    light = copy.copy(model)
+    if hasattr(model, "replay_buffer_class"):
+        fields = {
+            "buffer_size": SMALL_BUFFER * model.n_envs,
+            "replay_buffer_class": ReplayBuffer,
+            "replay_buffer_kwargs": {},
+            "optimize_memory_usage": False,
+        }
+        light.__dict__.update(fields)
+    stream = io.BytesIO()
+    light.save(stream)
+    content = {"algorithm": type(model).__name__, **(extra or {})}
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr(ENTRY, json.dumps(content))
+    return stream.getvalue()
+
+
+def load(path: Path | str, device: str = "cpu") -> tuple[BaseAlgorithm, dict[str, Any]]:
+    """The model in an SB3 zip, whatever its algorithm, and our entry of it (empty if not ours).
+
+    Raises:
+        ValueError: where the file is not an SB3 zip or its algorithm is not supported.
+    """
+    path = Path(path)
+    data, extra = _describe(path)
+    package, name = _class_of(data, extra, path)
+    try:
+        algorithm = getattr(importlib.import_module(package), name)
+    except ImportError:
+        raise ValueError(f"{path} holds a {name} model; install {package} to read it") from None
+    custom = {}
+    if "replay_buffer_class" in data:
+        custom = {"replay_buffer_class": ReplayBuffer, "replay_buffer_kwargs": {}}
+        custom |= {"buffer_size": SMALL_BUFFER * int(data.get("n_envs", 1))}
+        custom |= {"optimize_memory_usage": False}
+    return algorithm.load(path, device=device, custom_objects=custom), extra
+
+
+def _describe(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            data = json.loads(archive.read("data"))
+            extra = json.loads(archive.read(ENTRY)) if ENTRY in archive.namelist() else {}
+    except FileNotFoundError:
+        raise ValueError(f"no file {path}") from None
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, UnicodeDecodeError, OSError):
+        raise ValueError(f"{path} is not a Stable-Baselines3 zip (or it is damaged)") from None
+    return data, extra
+
+
+def _class_of(data: dict[str, Any], extra: dict[str, Any], path: Path) -> tuple[str, str]:
+    """Package and name of the algorithm; SB3 does not store it, so its settings must tell."""
+    policy = data.get("policy_class", {})
+    module = str(policy.get("__module__", ""))
+    text = str(policy)
+    if "recurrent" in module or "Recurrent" in text or "Lstm" in text:
+        raise ValueError(
+            f"{path} holds a recurrent (LSTM) policy, which carries a state between steps: unsupported"
+        )
+    for prefix, found in _CLASSES.items():
+        if module.startswith(prefix + "."):
+            return found
+    if extra.get("algorithm") in ("PPO", "A2C"):
+        return "stable_baselines3", str(extra["algorithm"])
+    if "clip_range" in data:
+        return "stable_baselines3", "PPO"
+    if "cg_max_steps" in data:
+        return "sb3_contrib", "TRPO"
+    if "rms_prop_eps" in data or {"n_steps", "gae_lambda", "vf_coef"} <= data.keys():
+        return "stable_baselines3", "A2C"
+    raise ValueError(
+        f"{path} holds an unsupported policy ({module or 'unknown'}); these algorithms work: SAC, "
+        "TD3, DDPG, DQN, PPO, A2C, TQC, QRDQN, TRPO"
+    )

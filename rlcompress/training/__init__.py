@@ -1,0 +1,1 @@
+"""One training run: its directory, phases, model, evaluation, logs and final table."""

@@ -1,0 +1,99 @@
+"""One run's directory: who may use it, what describes it, and how files get into it whole.
+
+Knows the names of the files; what is in most of them is the business of others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlcompress.training.environment_record import environment_record
+
+TRACES = (
+    "command.txt",
+    "environment.json",
+    "eval.jsonl",
+    "actor.zip",
+    "actor.rlc",
+    "summary.json",
+    "checkpoint",
+    "phases",
+)
+"""What a run leaves behind; a directory that holds one of them holds a run."""
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Write ``path`` so that a reader sees the old file or the new one, never a part."""
+    data = content.encode() if isinstance(content, str) else content
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths of a run's files."""
+
+    path: Path
+
+    @property
+    def actor(self) -> Path:
+        """The trained model as a plain SB3 zip."""
+        return self.path / "actor.zip"
+
+    @property
+    def artifact(self) -> Path:
+        """The compressed policy."""
+        return self.path / "actor.rlc"
+
+    @property
+    def evaluations(self) -> Path:
+        """One line per evaluation episode."""
+        return self.path / "eval.jsonl"
+
+    def saved(self, phase: str, which: str, suffix: str = ".zip") -> Path:
+        """The last or best model of a phase."""
+        return self.path / "phases" / f"{phase}_{which}{suffix}"
+
+    def check_free(self) -> None:
+        """Raise ValueError where another run lives here."""
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"run directory {self.path} is a file")
+        found = [name for name in TRACES if (self.path / name).exists()]
+        if found:
+            raise ValueError(
+                f"run directory {self.path} holds another run ({found[0]}); choose another "
+                "hydra.run.dir, or resume=true to continue it"
+            )
+
+    def check_resumable(self) -> None:
+        """Raise ValueError where there is nothing to continue."""
+        if not (self.path / "checkpoint").is_dir():
+            raise ValueError(
+                f"resume=true, but {self.path} holds no checkpoint; name the run to continue with "
+                "hydra.run.dir=<dir>"
+            )
+
+    def describe(self, command: str, texts: Mapping[str, str]) -> None:
+        """Write down what runs here, with what configuration, on what machine."""
+        (self.path / "phases").mkdir(parents=True, exist_ok=True)
+        (self.path / ".hydra").mkdir(exist_ok=True)
+        for name, text in texts.items():
+            atomic_write(self.path / ".hydra" / name, text)
+        atomic_write(self.path / "command.txt", command + "\n")
+        self.write_json("environment.json", environment_record())
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a file of the directory as JSON."""
+        atomic_write(self.path / name, json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,62 @@
+"""When a run is dense, pruning, pruned or quantised; counts steps and does nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["dense", "pruning", "pruned", "quantised"]
+
+COMPARABLE: tuple[Phase, ...] = ("dense", "pruned", "quantised")
+"""Phases within which checkpoints may be compared; while pruning, earlier is simply denser."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The phases of one run, in environment steps.
+
+    ``pruning`` is the first and last step of the schedule (None: nothing is pruned),
+    ``quantise_after`` the last step before quantisation-aware training (None: there is none).
+    ``length`` is the whole run, T and the extra steps.
+    """
+
+    length: int
+    pruning: tuple[int, int] | None = None
+    quantise_after: int | None = None
+
+    def phase(self, step: int) -> Phase:
+        """Phase of a policy that has been trained for ``step`` steps."""
+        if self.quantise_after is not None and step > self.quantise_after:
+            return "quantised"
+        if self.pruning is None or step <= self.pruning[0]:
+            return "dense"
+        return "pruning" if step < self.pruning[1] else "pruned"
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The comparable phases that this run goes through, in order."""
+        found: list[Phase] = []
+        if self.pruning is None or self.pruning[0] > 0:
+            found.append("dense")
+        if self.pruning is not None:
+            found.append("pruned")
+        if self.quantise_after is not None:
+            found.append("quantised")
+        return tuple(found)
+
+    def ends(self) -> tuple[int, ...]:
+        """Last steps of the comparable phases before the final one, in order."""
+        steps = [] if self.pruning is None else [self.pruning[0]]
+        if self.quantise_after is not None:
+            steps.append(self.quantise_after)
+        return tuple(step for step in steps if 0 < step < self.length)
+
+    def phase_end(self, step: int, stride: int) -> int | None:
+        """The end of a phase that the next ``stride`` steps would pass, None where there is none.
+
+        With several environments a step count may jump over an end; the policy at the last count
+        that does not exceed it is the last of its phase.
+        """
+        for end in self.ends():
+            if step <= end < step + stride:
+                return end
+        return None

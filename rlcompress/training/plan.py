@@ -1,0 +1,160 @@
+"""From settings to decisions: algorithm, network, lengths, specs; builds and runs nothing."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+from gymnasium import spaces
+
+from rlcompress.sb3.environments import EnvSpec, algorithm_for
+from rlcompress.spec import Granularity, PolynomialSchedule, PruneSpec, QuantSpec
+from rlcompress.training.phases import Timeline
+from rlcompress.training.settings import Recipe, Settings, recipe_name
+
+Algo = Literal["sac", "td3", "ddpg", "tqc", "dqn", "qrdqn", "ppo", "a2c"]
+Network = Literal["mlp", "nature_cnn", "impala_resnet"]
+
+DISCRETE_ONLY = ("dqn", "qrdqn")
+BOX_ONLY = ("sac", "td3", "ddpg", "tqc")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, decided: nothing here is ``auto`` or None for lack of a decision.
+
+    ``total_timesteps`` is T, of which every fraction is one; the run is ``timeline.length`` long.
+    ``quant`` is set for quantisation during (``ptq`` False) and after (``ptq`` True) training.
+    """
+
+    settings: Settings
+    env: EnvSpec
+    algo: Algo
+    network: Network
+    recipe: Recipe
+    total_timesteps: int
+    timeline: Timeline
+    prune: PruneSpec | None
+    quant: QuantSpec | None
+    ptq: bool
+
+    @property
+    def qat(self) -> bool:
+        """Whether the run ends with quantisation-aware training."""
+        return self.quant is not None and not self.ptq
+
+
+def make_plan(settings: Settings, env: EnvSpec) -> Plan:
+    """Decide everything that the settings and the environment decide.
+
+    Raises:
+        ValueError: where the request cannot be met, naming the setting and what would do.
+    """
+    _check_choices(settings)
+    image = env.kind == "image"
+    algo = _algo(settings.algo, env.action_space)
+    network = _network(settings.network, image=image)
+    table = recipe_name(algo, image=image, resnet=network == "impala_resnet")
+    recipe: Recipe = getattr(settings, table)
+    total = settings.total_timesteps if settings.total_timesteps is not None else recipe.total_timesteps
+    prune, quant = _prune_spec(settings, recipe), _quant_spec(settings)
+    ptq = settings.quant == "ptq"
+    extra = settings.extra_timesteps
+    if extra is None:
+        extra = round(0.2 * total) if quant is not None and not ptq else 0
+    _check_lengths(recipe, total, extra, prune)
+    if quant is not None and not ptq and extra == 0:
+        raise ValueError("quant=true needs extra_timesteps of at least 1, got 0 (or ask for quant=ptq)")
+    timeline = Timeline(
+        length=total + extra,
+        pruning=None if prune is None else prune.schedule.window(total),
+        quantise_after=total if quant is not None and not ptq else None,
+    )
+    return Plan(settings, env, algo, network, recipe, total, timeline, prune, quant, ptq)
+
+
+def _check_choices(settings: Settings) -> None:
+    _choose("training", settings.training, ("sb3",))
+    _choose("algo", settings.algo, ("auto", *get_args(Algo)))
+    _choose("network", settings.network, ("auto", *get_args(Network)))
+    if isinstance(settings.quant, str):
+        _choose("quant", settings.quant, ("true", "false", "ptq"))
+    for name in ("n_envs", "threads", "eval_freq", "eval_episodes", "final_episodes"):
+        _at_least(name, getattr(settings, name), 1)
+    for name in ("parity_observations", "checkpoint_freq"):
+        _at_least(name, getattr(settings, name), 1)
+    for name in ("draw_every", "seed"):
+        _at_least(name, getattr(settings, name), 0)
+
+
+def _choose(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        near = difflib.get_close_matches(value, choices, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}{hint}")
+
+
+def _at_least(name: str, value: int, smallest: int) -> None:
+    if value < smallest:
+        raise ValueError(f"{name} must be at least {smallest}, got {value}")
+
+
+def _algo(asked: str, action: spaces.Space[Any]) -> Algo:
+    if asked == "auto":
+        return algorithm_for(action)
+    discrete = isinstance(action, spaces.Discrete)
+    if asked in DISCRETE_ONLY and not discrete:
+        raise ValueError(f"algo={asked} needs a Discrete action space, this one is a Box (algo=sac)")
+    if asked in BOX_ONLY and discrete:
+        raise ValueError(f"algo={asked} needs a Box action space, this one is Discrete (algo=dqn)")
+    return cast(Algo, asked)
+
+
+def _network(asked: str, *, image: bool) -> Network:
+    if asked == "auto":
+        return "nature_cnn" if image else "mlp"
+    if (asked == "mlp") == image:
+        what, other = ("images", "nature_cnn") if image else ("vectors", "mlp")
+        raise ValueError(f"network={asked} cannot read {what} (network={other})")
+    return cast(Network, asked)
+
+
+def _prune_spec(settings: Settings, recipe: Recipe) -> PruneSpec | None:
+    asked = settings.pruning
+    updates = recipe.pruning_updates if asked.updates is None else asked.updates
+    schedule = PolynomialSchedule(asked.begin, asked.end, updates, asked.power, asked.initial)
+    spec = PruneSpec(
+        settings.sparsity,
+        schedule,
+        criterion=settings.criterion,
+        allocation=settings.allocation,
+        skip=tuple(asked.skip),
+        prune_unused=asked.prune_unused,
+    )
+    return spec if spec.sparsity > 0 else None
+
+
+def _quant_spec(settings: Settings) -> QuantSpec | None:
+    asked = settings.quantisation
+    spec = QuantSpec(
+        asked.weight_bits,
+        asked.activation_bits,
+        dense=cast(Granularity, asked.dense),
+        conv=cast(Granularity, asked.conv),
+        skip=tuple(asked.skip),
+    )
+    return None if settings.quant in (False, "false") else spec
+
+
+def _check_lengths(recipe: Recipe, total: int, extra: int, prune: PruneSpec | None) -> None:
+    _at_least("total_timesteps", total, 1)
+    _at_least("extra_timesteps", extra, 0)
+    if prune is not None:
+        prune.schedule.check_length(total)
+    starts = getattr(recipe, "learning_starts", 0)
+    if starts >= total:
+        raise ValueError(
+            f"total_timesteps={total} is too short: learning starts after {starts} steps "
+            "(learning_starts of the algorithm's table)"
+        )

@@ -1,0 +1,123 @@
+"""One training run from settings to a directory full of results; decides nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.vec_env import VecEnv
+
+from rlcompress.sb3.environments import describe, make_evaluation_env, make_training_env
+from rlcompress.sb3.pruning_callback import PruningCallback
+from rlcompress.sb3.qat_callback import QATCallback
+from rlcompress.training.assemble import build_model
+from rlcompress.training.directory import RunDirectory
+from rlcompress.training.evaluation import (
+    EvaluationCallback,
+    EvaluationSettings,
+    Evaluator,
+    PhaseEndCallback,
+)
+from rlcompress.training.finish import finish
+from rlcompress.training.guard import FiniteGuard
+from rlcompress.training.plan import Plan, make_plan
+from rlcompress.training.progress import ProgressCallback
+from rlcompress.training.settings import Settings
+from rlcompress.training.snapshot import snapshot
+
+
+@dataclass
+class Run:
+    """Everything that has state while a run is under way."""
+
+    plan: Plan
+    directory: RunDirectory
+    console: Console
+    model: BaseAlgorithm
+    evaluation_env: VecEnv
+    pruning: PruningCallback | None
+    qat: QATCallback | None
+
+    def sparsity(self) -> float:
+        """Fraction of zeros in the actor's counted weights, now."""
+        return 0.0 if self.pruning is None else self.pruning.sparsity
+
+    def train(self) -> None:
+        """Train to the end of the timeline."""
+        settings = self.plan.settings
+        evaluator = Evaluator(
+            EvaluationSettings(
+                settings.env, settings.seed, settings.eval_episodes, settings.eval_freq
+            ),
+            self.evaluation_env,
+            self.directory,
+            timeline=self.plan.timeline,
+            snapshot=lambda model: snapshot(model, self.qat),
+        )
+        progress = ProgressCallback(evaluator, self.sparsity, self.console)
+        guard = FiniteGuard(settings.eval_freq, str(self.directory.path / "phases"))
+        # The order matters: see the callbacks. A phase's last policy is saved before what ends it.
+        callbacks: list[BaseCallback | None] = [
+            guard,
+            PhaseEndCallback(evaluator),
+            self.pruning,
+            self.qat,
+            EvaluationCallback(evaluator),
+            progress,
+        ]
+        self.model.set_logger(configure(str(self.directory.path), ["tensorboard"]))
+        try:
+            self.model.learn(
+                self.plan.timeline.length, callback=[c for c in callbacks if c is not None]
+            )
+        finally:
+            progress.close()
+
+
+def prepare(
+    settings: Settings, path: Path, command: str, descriptions: Mapping[str, str]
+) -> Callable[[], None]:
+    """Check everything that can be checked before training; returns the run.
+
+    Raises:
+        ValueError: where the request is wrong, naming what is and what would do.
+    """
+    directory = RunDirectory(path)
+    if settings.resume:
+        directory.check_resumable()
+    else:
+        directory.check_free()
+    torch.set_num_threads(settings.threads)
+    spec = describe(settings.env)
+    plan = make_plan(settings, spec)
+    run = _build(plan, directory)
+
+    def work() -> None:
+        directory.describe(command, descriptions)
+        run.console.print(spec.protocol, highlight=False)
+        run.train()
+        finish(plan, directory, run.model, env=run.evaluation_env, qat=run.qat, console=run.console)
+
+    return work
+
+
+def _build(plan: Plan, directory: RunDirectory) -> Run:
+    settings = plan.settings
+    training_env = make_training_env(plan.env, settings.n_envs, seed=settings.seed)
+    evaluation_env = make_evaluation_env(
+        plan.env, seed=settings.seed, max_episode_steps=settings.eval_episode_steps
+    )
+    model = build_model(plan, training_env)
+    total = plan.total_timesteps
+    pruning = qat = None
+    if plan.prune is not None:
+        pruning = PruningCallback(plan.prune, total_timesteps=total, seed=settings.seed)
+    if plan.quant is not None and not plan.ptq:
+        qat = QATCallback(plan.quant, begin=total)
+    return Run(plan, directory, Console(), model, evaluation_env, pruning, qat)

@@ -1,9 +1,25 @@
-"""The modules that compute in fake-quantised numbers; where they go is decided in ``prepare``."""
+"""The modules that compute in fake-quantised numbers; where they go is decided in ``prepare``.
+
+A module becomes quantised by changing its class: the object, its parameters, its hooks and every
+reference to it (in a ``Sequential``, an optimizer, a pruner) stay what they were, and so does its
+``state_dict``. What quantisation adds are plain attributes.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
+from torch.nn import functional
+
+from rlcompress.quantization.fake_quant import (
+    fake_quant_bias,
+    fake_quant_weight,
+    weight_scale,
+)
+from rlcompress.quantization.quantizer import ActivationQuantizer
+from rlcompress.spec import QuantSpec
 
 
 class ResidualAdd(nn.Module):
@@ -12,3 +28,135 @@ class ResidualAdd(nn.Module):
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Return ``first + second``."""
         return first + second
+
+
+@dataclass(frozen=True)
+class OutputQuantization:
+    """How a module rounds what it returns: with which quantiser, and whether it moves the range.
+
+    A target twin reads the range of its online network but never moves it.
+    """
+
+    quantizer: ActivationQuantizer
+    observes: bool
+
+    def __call__(self, x: torch.Tensor, module: nn.Module) -> torch.Tensor:
+        """Fake-quantise ``x``, which ``module`` computed."""
+        observe = self.observes and module.training and torch.is_grad_enabled()
+        return self.quantizer(x, observe=observe)
+
+
+@dataclass(frozen=True)
+class LayerQuantization:
+    """How a dense or convolutional layer computes.
+
+    ``weight_bits`` None leaves weights and bias in float32 (a skipped layer). ``source`` quantises
+    the layer's input; None means a float input, and a float bias. ``output`` is None where the
+    following activation does the rounding or the result stays float. ``spec`` is what was asked.
+    """
+
+    spec: QuantSpec
+    weight_bits: int | None
+    per_channel: bool
+    source: ActivationQuantizer | None
+    output: OutputQuantization | None
+
+    def scale(self, layer: nn.Linear | nn.Conv2d) -> torch.Tensor | None:
+        """Scale of the live weights, () or (outputs,); None where they stay float."""
+        if self.weight_bits is None:
+            return None
+        return weight_scale(
+            layer.weight,
+            layer.bias,
+            bits=self.weight_bits,
+            per_channel=self.per_channel,
+            input_scale=None if self.source is None else self.source.grid.scale,
+        )
+
+    def parameters(self, layer: nn.Linear | nn.Conv2d) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Weight and bias as the layer computes with them, from the live ones."""
+        scale = self.scale(layer)
+        if scale is None:
+            return layer.weight, layer.bias
+        weight = fake_quant_weight(layer.weight, scale)
+        if layer.bias is None or self.source is None:
+            return weight, layer.bias
+        return weight, fake_quant_bias(layer.bias, scale, self.source.grid.scale)
+
+    def finish(self, x: torch.Tensor, layer: nn.Module) -> torch.Tensor:
+        """Round the layer's result where that is its task."""
+        return x if self.output is None else self.output(x, layer)
+
+
+class QuantLinear(nn.Linear):
+    """A dense layer with fake-quantised weights."""
+
+    quantization: LayerQuantization
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Apply the layer in quantised numbers."""
+        weight, bias = self.quantization.parameters(self)
+        return self.quantization.finish(functional.linear(input, weight, bias), self)
+
+
+class QuantConv2d(nn.Conv2d):
+    """A convolution with fake-quantised weights."""
+
+    quantization: LayerQuantization
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Apply the layer in quantised numbers."""
+        weight, bias = self.quantization.parameters(self)
+        return self.quantization.finish(self._conv_forward(input, weight, bias), self)
+
+
+class QuantReLU(nn.ReLU):
+    """A ReLU whose result is unsigned integers; rounding into an unsigned range is a ReLU."""
+
+    quantization: OutputQuantization
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Clamp and round in one."""
+        return self.quantization(input, self)
+
+
+class QuantTanh(nn.Tanh):
+    """A tanh whose result is signed integers."""
+
+    quantization: OutputQuantization
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Round the tanh."""
+        return self.quantization(super().forward(input), self)
+
+
+class QuantHardtanh(nn.Hardtanh):
+    """A symmetric hard tanh whose result is signed integers."""
+
+    quantization: OutputQuantization
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Round the clipped input."""
+        return self.quantization(super().forward(input), self)
+
+
+class QuantResidualAdd(ResidualAdd):
+    """A residual addition whose result is integers."""
+
+    quantization: OutputQuantization
+
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Round the sum."""
+        return self.quantization(super().forward(first, second), self)
+
+
+LAYERS = (QuantLinear, QuantConv2d)
+QUANTISED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Linear: QuantLinear,
+    nn.Conv2d: QuantConv2d,
+    nn.ReLU: QuantReLU,
+    nn.Tanh: QuantTanh,
+    nn.Hardtanh: QuantHardtanh,
+    ResidualAdd: QuantResidualAdd,
+}
+"""What a float module turns into."""

@@ -1,0 +1,1 @@
+"""Measuring how well policies do; training and compressing them happens elsewhere."""

@@ -80,21 +80,24 @@ def weight_scale(
     return scale.clamp_min(MIN_SCALE)
 
 
-def fake_quant_weight(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """``weight`` rounded to multiples of ``scale`` (shape () or one per output channel).
+def fake_quant_parameters(
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    scale: torch.Tensor,
+    *,
+    input_scale: float | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """``weight`` rounded to multiples of ``scale``, ``bias`` to ``input_scale * scale``.
 
-    The gradient passes unchanged: a scale taken from the largest weight clips nothing.
+    ``scale`` has shape () or (outputs,). The bias stays as it is where ``input_scale`` is None. The
+    gradient passes unchanged: a scale taken from the largest weight clips nothing.
     """
+    grid = None if input_scale is None or bias is None else scale * input_scale
     if scale.ndim:
         scale = scale.view(-1, *(1,) * (weight.ndim - 1))
-    rounded: torch.Tensor = _Round.apply(weight, scale)  # type: ignore[no-untyped-call]
-    return rounded
-
-
-def fake_quant_bias(bias: torch.Tensor, scale: torch.Tensor, input_scale: float) -> torch.Tensor:
-    """``bias`` rounded to the accumulator's grid, ``input_scale * scale``; gradient unchanged."""
-    rounded: torch.Tensor = _Round.apply(bias, scale * input_scale)  # type: ignore[no-untyped-call]
-    return rounded
+    if bias is None or grid is None:
+        return _round(weight, scale), bias
+    return _round(weight, scale), _round(bias, grid)
 
 
 def fake_quant_activation(x: torch.Tensor, grid: Grid) -> torch.Tensor:
@@ -103,18 +106,36 @@ def fake_quant_activation(x: torch.Tensor, grid: Grid) -> torch.Tensor:
     The gradient is that of clipping to the range: for an unsigned range this is ReLU with an
     upper end, so the function stands in for a ReLU.
     """
+    if not torch.is_grad_enabled():
+        return _quantise_plain(x, grid)
     quantised: torch.Tensor = _Quantise.apply(x, grid)  # type: ignore[no-untyped-call]
     return quantised
 
 
+def _round(x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    if not torch.is_grad_enabled():
+        # Most forward passes of an off-policy algorithm; a Function costs as much as the rounding.
+        return _round_plain(x, step)
+    rounded: torch.Tensor = _Round.apply(x, step)  # type: ignore[no-untyped-call]
+    return rounded
+
+
+def _round_plain(x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    return torch.mul(x, step.reciprocal()).round_().mul_(step)
+
+
 class _Round(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        return torch.mul(x, scale.reciprocal()).round_().mul_(scale)
+    def forward(ctx: Any, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+        return _round_plain(x, step)
 
     @staticmethod
     def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, None]:
         return grad[0], None
+
+
+def _quantise_plain(x: torch.Tensor, grid: Grid) -> torch.Tensor:
+    return torch.mul(x, grid.inverse).round_().clamp_(grid.low, grid.high).mul_(grid.scale)
 
 
 class _Quantise(torch.autograd.Function):
@@ -122,8 +143,7 @@ class _Quantise(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, grid: Grid) -> torch.Tensor:
         ctx.save_for_backward(x)
         ctx.grid = grid
-        quantised = torch.mul(x, grid.inverse).round_()
-        return quantised.clamp_(grid.low, grid.high).mul_(grid.scale)
+        return _quantise_plain(x, grid)
 
     @staticmethod
     def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, None]:

@@ -13,11 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rlcompress.quantization.fake_quant import (
-    fake_quant_bias,
-    fake_quant_weight,
-    weight_scale,
-)
+from rlcompress.quantization.fake_quant import fake_quant_parameters, weight_scale
 from rlcompress.quantization.quantizer import ActivationQuantizer
 from rlcompress.spec import QuantSpec
 
@@ -78,10 +74,8 @@ class LayerQuantization:
         scale = self.scale(layer)
         if scale is None:
             return layer.weight, layer.bias
-        weight = fake_quant_weight(layer.weight, scale)
-        if layer.bias is None or self.source is None:
-            return weight, layer.bias
-        return weight, fake_quant_bias(layer.bias, scale, self.source.grid.scale)
+        input_scale = None if self.source is None else self.source.grid.scale
+        return fake_quant_parameters(layer.weight, layer.bias, scale, input_scale=input_scale)
 
     def finish(self, x: torch.Tensor, layer: nn.Module) -> torch.Tensor:
         """Round the layer's result where that is its task."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
+from rlcompress.artifact.policy import CompressedPolicy
 from rlcompress.artifact.records import (
     Action,
     AnyArray,
-    CompressedPolicy,
     Function,
     Golden,
     Observation,
@@ -139,9 +139,9 @@ def _conv_body(builder: Builder) -> None:
     if rng.random() < 0.5:
         builder.pool((3, 2), (2, 1), (1, 0) if rng.random() < 0.5 else (1, 1))
     padding = (int(rng.integers(0, 2)), int(rng.integers(0, 3)))
-    builder.conv(
-        int(rng.integers(1, 9)), (2, 1), "tanh" if rng.random() < 0.2 else "relu", padding=padding
-    )
+    kernel = (2 if builder.type_of(builder.last).shape[0] > 1 else 1, 1)
+    function: Function = "tanh" if rng.random() < 0.2 else "relu"
+    builder.conv(int(rng.integers(1, 9)), kernel, function, padding=padding)
     builder.flatten()
     builder.dense(int(rng.integers(1, 20)))
 

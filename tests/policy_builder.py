@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rlcompress.artifact.policy import CompressedPolicy
 from rlcompress.artifact.records import (
     Action,
     Activation,
     Add,
     AnyArray,
-    CompressedPolicy,
     Conv,
     Dense,
     Flatten,

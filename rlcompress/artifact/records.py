@@ -30,8 +30,8 @@ BIAS_LIMIT = 2**30
 class TensorType:
     """What one value holds: shape without batch ((n,) or (height, width, channels)), kind, scale.
 
-    ``unsigned`` is 0 .. 2^bits - 1 with zero point 0, ``signed`` is +-(2^(bits-1) - 1). ``scale`` is
-    the real size of one integer step (1.0 for ``float``).
+    ``unsigned`` is 0 .. 2^bits - 1 with zero point 0, ``signed`` is +-(2^(bits-1) - 1). ``scale``
+    is the real size of one integer step (1.0 for ``float``).
     """
 
     shape: tuple[int, ...]
@@ -55,7 +55,8 @@ class TensorType:
     @property
     def inverse_scale(self) -> np.float32:
         """float32(1 / float32(scale)): what a real value is multiplied with before rounding."""
-        return np.float32(np.float32(1.0) / np.float32(self.scale))
+        inverse: np.float32 = np.float32(1.0) / np.float32(self.scale)
+        return inverse
 
 
 @dataclass(frozen=True)
@@ -169,11 +170,12 @@ Op = Dense | Conv | MaxPool | Add | Activation | Flatten
 class Observation:
     """What the environment hands over and how it becomes value 0.
 
-    ``shape`` is the environment's own. ``image``: uint8 observations of three axes become value 0 as
-    they are (``unsigned``, 8 bits; ``scale`` 1/255 or 1), moved to (height, width, channels) where
-    ``channels_first``. Otherwise value 0 is the flattened float32 observation, or (height, width,
-    channels) for three float axes, normalised as ``clip((x - mean) * inv_std, -clip, clip)`` in
-    float32 where ``mean`` is given (None: not normalised), in the environment's layout.
+    ``shape`` is the environment's own. ``image``: uint8 observations of three axes become value 0
+    as they are (``unsigned``, 8 bits; ``scale`` 1/255 or 1), moved to (height, width, channels)
+    where ``channels_first``. Otherwise value 0 is the flattened float32 observation, or (height,
+    width, channels) for three float axes, normalised as ``clip((x - mean) * inv_std, -clip, clip)``
+    in float32 where ``mean`` is given (None: not normalised), in the environment's layout: ``mean``
+    and ``inv_std`` have the shape ``shape``.
     """
 
     shape: tuple[int, ...]
@@ -202,7 +204,8 @@ class Observation:
 class Action:
     """How the raw output becomes the environment's action.
 
-    - ``squash``: ``low + (0.5 * (tanh(y) + 1)) * (high - low)`` (SAC, TQC, TD3, DDPG, squashed gSDE)
+    - ``squash``: ``low + (0.5 * (tanh(y) + 1)) * (high - low)`` (SAC, TQC, TD3, DDPG, squashed
+      gSDE)
     - ``clip``: ``clip(y, low, high)`` (PPO, A2C on Box spaces)
     - ``argmax``: ``start`` + index of the largest, the first of equals (DQN; PPO on Discrete). With
       ``quantiles`` > 1 the output is (quantiles, actions) and is summed over quantiles in order.
@@ -220,7 +223,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Golden:
-    """Recorded observations (n, \\*shape), raw outputs (n, outputs) and actions of the reference."""
+    """Recorded observations, raw outputs (n, outputs) and actions of the reference, each n long."""
 
     observations: AnyArray
     outputs: FloatArray
@@ -228,8 +231,8 @@ class Golden:
 
 
 @dataclass(frozen=True)
-class CompressedPolicy:
-    """A trained actor as numbers: what runs, exports and measures starts from it.
+class PolicyData:
+    """A trained actor as numbers; ``policy.CompressedPolicy`` adds files, checks and a summary.
 
     ``golden`` is None only while the artifact is being built. ``meta`` is JSON-able: where it came
     from, weights kept before and after dead-unit removal, zeros that rounding added.

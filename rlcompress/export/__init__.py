@@ -1,0 +1,1 @@
+"""From trained models to compressed policies and from those to other formats."""

@@ -233,8 +233,9 @@ def plan_replay(
     n_envs: int = 1,
     frame_stack: int = 1,
 ) -> ReplayPlan:
-    """The smallest buffer that holds what a run of ``total_timesteps`` may sample.
+    """The buffer for a run: ``buffer_size``, or all its ``total_timesteps`` where that is less.
 
+    (SB3 rounds a run up to whole rollouts; the few steps too many replace the oldest ones.)
     ``observation_space`` may have its channels first or last. For images the bytes are those of
     episodes without end; every episode adds one frame.
     """

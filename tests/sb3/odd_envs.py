@@ -1,6 +1,6 @@
 """A small environment that can be told to misbehave, registered under test ids."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -15,6 +15,8 @@ class OddEnv(gymnasium.Env[Any, Any]):
 
     ``odd`` is ("observation", value), ("reward", value) or None; step 0 is the reset.
     """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
 
     def __init__(
         self,

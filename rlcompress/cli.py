@@ -73,9 +73,11 @@ def config_dir() -> Path:
 def run(entry: EntryPoint[Any]) -> int:
     """Run an entry point with the command line's arguments; returns the exit code."""
     ConfigStore.instance().store(name=f"{entry.name}_schema", node=entry.schema)
-    task = hydra.main(
-        version_base="1.3", config_path=str(config_dir()), config_name=entry.name
-    )(lambda config: _job(entry, config))
+    task = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=entry.name)(
+        lambda config: _job(entry, config)
+    )
+    # argparse wants flags before the overrides; people put -m wherever they think of it.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
         with _hydra_raises(), contextlib.redirect_stderr(_Stderr(sys.stderr)):  # type: ignore[type-var]
             task()
@@ -93,9 +95,10 @@ def run(entry: EntryPoint[Any]) -> int:
 def _job(entry: EntryPoint[Any], config: DictConfig) -> None:
     job = _describe(config)
     try:
+        _refuse_additions(config, entry.schema)
         settings = OmegaConf.to_object(config)
         work = entry.check(settings, job)
-    except (ValueError, OSError, ImportError, OmegaConfBaseException) as error:
+    except (ValueError, OSError, OmegaConfBaseException) as error:
         _say(_where() + _one_line(error, entry.schema))
         if HydraConfig.get().verbose:
             traceback.print_exc()
@@ -177,6 +180,21 @@ def _nearest(word: str, choices: list[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else "; --help lists the keys"
 
 
+def _refuse_additions(config: DictConfig, schema: type) -> None:
+    """Hydra lets +key=value add what no one reads; most likely it was misspelt."""
+    known = set(_keys(schema))
+    found = OmegaConf.to_container(config, resolve=False)
+    for key in _paths(found):
+        if key not in known:
+            raise ValueError(f"unknown key {key!r}{_nearest(key, sorted(known))}")
+
+
+def _paths(container: Any, prefix: str = "") -> Iterator[str]:
+    for key, value in container.items() if isinstance(container, dict) else ():
+        yield f"{prefix}{key}"
+        yield from _paths(value, f"{prefix}{key}.")
+
+
 def _keys(schema: type, prefix: str = "") -> Iterator[str]:
     for name, kind in get_type_hints(schema).items():
         yield prefix + name
@@ -186,13 +204,13 @@ def _keys(schema: type, prefix: str = "") -> Iterator[str]:
 
 
 class _Stderr:
-    """stderr without the line hydra writes before it raises a job's (already printed) error."""
+    """stderr without argparse's usage and hydra's announcement of an error printed already."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        if text.startswith("Error executing job with overrides"):
+        if text.startswith(("Error executing job with overrides", "usage: ")):
             return len(text)
         return self._stream.write(text)
 

@@ -11,11 +11,17 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
+
+from rlcompress.quantization import state
+from rlcompress.sb3.actors import actor_of
+from rlcompress.sb3.quantise import make_quantised_
+from rlcompress.spec import QuantSpec
 
 SMALL_BUFFER = 1
 """Transitions a loaded model makes room for: SB3 rebuilds the buffer it was saved with on load."""
@@ -32,8 +38,8 @@ _CLASSES = {
 }
 
 
-def save(model: BaseAlgorithm, extra: Mapping[str, Any] | None = None) -> bytes:
-    """The zip of ``model``, without its buffer's size and class; ``extra`` is JSON-able."""
+def save(model: BaseAlgorithm) -> bytes:
+    """The zip of ``model``: without its buffer's size and class, with how it is quantised."""
     light = copy.copy(model)
     if hasattr(model, "replay_buffer_class"):
         fields = {
@@ -45,14 +51,18 @@ def save(model: BaseAlgorithm, extra: Mapping[str, Any] | None = None) -> bytes:
         light.__dict__.update(fields)
     stream = io.BytesIO()
     light.save(stream)
-    content = {"algorithm": type(model).__name__, **(extra or {})}
+    content: dict[str, Any] = {"algorithm": type(model).__name__}
+    root = actor_of(model).root
+    spec = state.spec_of(root)
+    if spec is not None:
+        content["quantisation"] = {"spec": asdict(spec), "quantizers": state.state_dict(root)}
     with zipfile.ZipFile(stream, "a") as archive:
         archive.writestr(ENTRY, json.dumps(content))
     return stream.getvalue()
 
 
-def load(path: Path | str, device: str = "cpu") -> tuple[BaseAlgorithm, dict[str, Any]]:
-    """The model in an SB3 zip, whatever its algorithm, and our entry of it (empty if not ours).
+def load(path: Path | str, device: str = "cpu") -> BaseAlgorithm:
+    """The model in an SB3 zip, whatever its algorithm, quantised again where it was.
 
     Raises:
         ValueError: where the file is not an SB3 zip or its algorithm is not supported.
@@ -69,7 +79,16 @@ def load(path: Path | str, device: str = "cpu") -> tuple[BaseAlgorithm, dict[str
         custom = {"replay_buffer_class": ReplayBuffer, "replay_buffer_kwargs": {}}
         custom |= {"buffer_size": SMALL_BUFFER * int(data.get("n_envs", 1))}
         custom |= {"optimize_memory_usage": False}
-    return algorithm.load(path, device=device, custom_objects=custom), extra
+    model: BaseAlgorithm = algorithm.load(path, device=device, custom_objects=custom)
+    if "quantisation" in extra:
+        _quantise(model, extra["quantisation"])
+    return model
+
+
+def _quantise(model: BaseAlgorithm, content: Mapping[str, Any]) -> None:
+    fields = {**content["spec"], "skip": tuple(content["spec"]["skip"])}
+    make_quantised_(model, QuantSpec(**fields))
+    state.load_state_dict_(actor_of(model).root, content["quantizers"])
 
 
 def _describe(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -91,7 +110,7 @@ def _class_of(data: dict[str, Any], extra: dict[str, Any], path: Path) -> tuple[
     text = str(policy)
     if "recurrent" in module or "Recurrent" in text or "Lstm" in text:
         raise ValueError(
-            f"{path} holds a recurrent (LSTM) policy, which carries a state between steps: unsupported"
+            f"{path} holds a recurrent (LSTM) policy: unsupported, it carries a state between steps"
         )
     for prefix, found in _CLASSES.items():
         if module.startswith(prefix + "."):

@@ -11,8 +11,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv
 
+from rlcompress.sb3.networks import policy_for
+from rlcompress.sb3.replay import ReplayPlan, plan_replay
 from rlcompress.training.plan import Plan
-from rlcompress.training.settings import DqnRecipe, OffPolicyRecipe, Td3Recipe
+from rlcompress.training.settings import DqnRecipe, OffPolicyRecipe, Recipe, Td3Recipe
 
 
 def build_model(plan: Plan, env: VecEnv) -> BaseAlgorithm:
@@ -25,15 +27,30 @@ def build_model(plan: Plan, env: VecEnv) -> BaseAlgorithm:
     if isinstance(recipe, Td3Recipe):
         arguments["action_noise"] = _action_noise(env.action_space, arguments["action_noise"])
     if isinstance(recipe, OffPolicyRecipe):
-        arguments |= _buffer(plan, env, arguments["buffer_size"])
-    policy = "MlpPolicy" if plan.network == "mlp" else "CnnPolicy"
+        arguments |= replay_plan(plan).model_arguments()
+    policy, policy_arguments = policy_for(
+        plan.network, plan.env.observation_space, net_arch=list(recipe.net_arch)
+    )
     return _algorithm(plan.algo)(
         policy,
         env,
         seed=settings.seed,
         device=settings.device,
-        policy_kwargs=_policy_arguments(plan),
+        policy_kwargs=policy_arguments | _optimizer(recipe),
         **arguments,
+    )
+
+
+def replay_plan(plan: Plan) -> ReplayPlan:
+    """The replay buffer of an off-policy run."""
+    assert isinstance(plan.recipe, OffPolicyRecipe)
+    return plan_replay(
+        plan.env.observation_space,
+        plan.env.action_space,
+        buffer_size=plan.recipe.buffer_size,
+        total_timesteps=plan.timeline.length,
+        n_envs=plan.settings.n_envs,
+        frame_stack=plan.env.frame_stack,
     )
 
 
@@ -52,18 +69,11 @@ def _algorithm(name: str) -> type[BaseAlgorithm]:
     return found
 
 
-def _policy_arguments(plan: Plan) -> dict[str, Any]:
-    recipe = plan.recipe
-    arguments: dict[str, Any] = {
-        "net_arch": list(recipe.net_arch),
+def _optimizer(recipe: Recipe) -> dict[str, Any]:
+    return {
         "optimizer_class": torch.optim.Adam,
         "optimizer_kwargs": {"eps": recipe.adam_eps, "weight_decay": recipe.weight_decay},
     }
-    if plan.network == "impala_resnet":
-        from rlcompress.sb3.networks import ImpalaResNet
-
-        arguments["features_extractor_class"] = ImpalaResNet
-    return arguments
 
 
 def _action_noise(space: spaces.Space, sigma: float) -> NormalActionNoise | None:
@@ -71,9 +81,3 @@ def _action_noise(space: spaces.Space, sigma: float) -> NormalActionNoise | None
     if sigma == 0:
         return None
     return NormalActionNoise(np.zeros(space.shape), np.full(space.shape, sigma))
-
-
-def _buffer(plan: Plan, env: VecEnv, size: int) -> dict[str, Any]:
-    """A replay buffer that is no larger than the run, and stores image frames once."""
-    arguments: dict[str, Any] = {"buffer_size": min(size, plan.timeline.length + plan.settings.n_envs)}
-    return arguments

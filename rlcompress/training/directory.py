@@ -6,12 +6,12 @@ Knows the names of the files; what is in most of them is the business of others.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlcompress.artifact.file import write_bytes
 from rlcompress.training.environment_record import environment_record
 
 TRACES = (
@@ -25,20 +25,6 @@ TRACES = (
     "phases",
 )
 """What a run leaves behind; a directory that holds one of them holds a run."""
-
-
-def atomic_write(path: Path, content: bytes | str) -> None:
-    """Write ``path`` so that a reader sees the old file or the new one, never a part."""
-    data = content.encode() if isinstance(content, str) else content
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -90,10 +76,10 @@ class RunDirectory:
         (self.path / "phases").mkdir(parents=True, exist_ok=True)
         (self.path / ".hydra").mkdir(exist_ok=True)
         for name, text in texts.items():
-            atomic_write(self.path / ".hydra" / name, text)
-        atomic_write(self.path / "command.txt", command + "\n")
+            write_bytes(self.path / ".hydra" / name, text.encode())
+        write_bytes(self.path / "command.txt", f"{command}\n".encode())
         self.write_json("environment.json", environment_record())
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a file of the directory as JSON."""
-        atomic_write(self.path / name, json.dumps(content, indent=2) + "\n")
+        write_bytes(self.path / name, (json.dumps(content, indent=2) + "\n").encode())

@@ -68,4 +68,6 @@ def _git() -> str | None:
 
 def _output(directory: Path, *arguments: str) -> str:
     command = ["git", "-C", str(directory), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=10
+    ).stdout.strip()

@@ -1,4 +1,4 @@
-"""Evaluates while training and keeps the last and best model of each phase; compares nothing else."""
+"""Evaluates while training, keeps the last and best model of each phase; compares nothing else."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from rlcompress.evaluation.rollout import Episode, evaluate
-from rlcompress.training.directory import RunDirectory, atomic_write
+from rlcompress.artifact.file import write_bytes
+from rlcompress.evaluation.rollout import Evaluation, evaluate
+from rlcompress.sb3.checkpoint import save
+from rlcompress.sb3.environments import evaluation_seed
+from rlcompress.training.directory import RunDirectory
 from rlcompress.training.phases import COMPARABLE, Phase, Timeline
-
-Snapshot = Callable[[BaseAlgorithm], bytes]
-"""Writes a model, with what plain SB3 would forget of it, as the bytes of a zip."""
 
 
 @dataclass(frozen=True)
@@ -57,55 +57,50 @@ class Evaluator:
         directory: RunDirectory,
         *,
         timeline: Timeline,
-        snapshot: Snapshot,
+        quantised: Callable[[], bool],
     ) -> None:
         self.settings = settings
         self.history = History(next_step=settings.freq)
         self.timeline = timeline
         self._env = env
         self._directory = directory
-        self._snapshot = snapshot
+        self._quantised = quantised
+
+    def phase(self, step: int) -> Phase:
+        """Phase of the policy after ``step`` steps, the present one."""
+        return self.timeline.phase(step, quantised=self._quantised())
 
     def run(self, model: BaseAlgorithm, step: int, *, ends_phase: bool = False) -> None:
         """Evaluate ``model`` after ``step`` steps; save it where it is its phase's best or last."""
-        phase = self.timeline.phase(step)
-        episodes = evaluate(model, self._env, self.settings.episodes, self.settings.seed)
-        returns = [episode.return_ for episode in episodes]
-        self._record(episodes, phase, step)
-        mean = float(np.mean(returns))
-        for key, value in {"return": mean, "return_std": float(np.std(returns))}.items():
-            model.logger.record(f"eval/{key}", value)
-        model.logger.record("eval/length", float(np.mean([e.length for e in episodes])))
-        model.logger.record("eval/phase", COMPARABLE.index(phase) if phase in COMPARABLE else 0.5)
+        phase = self.phase(step)
+        settings = self.settings
+        found = evaluate(model, self._env, settings.episodes, seed=evaluation_seed(settings.seed))
+        write_rows(self._directory.evaluations, self._rows(found, phase, step))
+        model.logger.record("eval/return", found.mean)
+        model.logger.record("eval/return_std", found.std)
+        model.logger.record("eval/length", float(found.lengths.mean()))
         model.logger.dump(step)
-        self.history.last_step, self.history.last_return = step, mean
+        self.history.last_step, self.history.last_return = step, found.mean
         if phase in COMPARABLE:
-            self._keep(model, phase, mean, ends_phase=ends_phase)
+            self._keep(model, phase, found.mean, ends_phase=ends_phase)
 
     def _keep(self, model: BaseAlgorithm, phase: Phase, mean: float, *, ends_phase: bool) -> None:
         better = mean > self.history.best.get(phase, -np.inf)
         if not better and not ends_phase:
             return
-        content = self._snapshot(model)
+        content = save(model)
         if better:
             self.history.best[phase] = mean
-            atomic_write(self._directory.saved(phase, "best"), content)
+            write_bytes(self._directory.saved(phase, "best"), content)
         if ends_phase:
-            atomic_write(self._directory.saved(phase, "last"), content)
+            write_bytes(self._directory.saved(phase, "last"), content)
 
-    def _record(self, episodes: list[Episode], phase: Phase, step: int) -> None:
-        rows = [
-            {
-                "env": self.settings.env_id,
-                "seed": self.settings.seed,
-                "variant": phase,
-                "step": step,
-                "return": episode.return_,
-                "length": episode.length,
-            }
-            for episode in episodes
+    def _rows(self, found: Evaluation, phase: Phase, step: int) -> list[dict[str, Any]]:
+        about = {"env": self.settings.env_id, "seed": self.settings.seed}
+        return [
+            {**about, "variant": phase, "step": step, "return": e.return_, "length": e.length}
+            for e in found
         ]
-        write_rows(self._directory.evaluations, rows)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to go on as if it had not stopped."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-
 import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
@@ -26,7 +25,11 @@ class FiniteGuard(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         for name, value in self.logger.name_to_value.items():
-            if name.startswith("train/") and isinstance(value, (float, np.floating)) and not math.isfinite(value):
+            if (
+                name.startswith("train/")
+                and isinstance(value, (float, np.floating))
+                and not math.isfinite(value)
+            ):
                 self._stop(f"{name.removeprefix('train/')} is {value}")
 
     def _on_step(self) -> bool:
@@ -46,6 +49,6 @@ class FiniteGuard(BaseCallback):
 
     def _stop(self, what: str) -> None:
         raise TrainingStopped(
-            f"{what} after {self.num_timesteps} steps; the last good models are kept in {self._kept} "
-            "(a smaller learning rate may help)"
+            f"{what} after {self.num_timesteps} steps; the last good models are in "
+            f"{self._kept} (a smaller learning rate may help)"
         )

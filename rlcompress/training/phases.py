@@ -24,9 +24,13 @@ class Timeline:
     pruning: tuple[int, int] | None = None
     quantise_after: int | None = None
 
-    def phase(self, step: int) -> Phase:
-        """Phase of a policy that has been trained for ``step`` steps."""
-        if self.quantise_after is not None and step > self.quantise_after:
+    def phase(self, step: int, *, quantised: bool) -> Phase:
+        """Phase of a policy trained for ``step`` steps.
+
+        Whether it is quantised has to be said: that begins with the first rollout after
+        ``quantise_after``, which for on-policy algorithms may be much later.
+        """
+        if quantised:
             return "quantised"
         if self.pruning is None or step <= self.pruning[0]:
             return "dense"

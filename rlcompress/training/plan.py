@@ -8,13 +8,13 @@ from typing import Any, Literal, cast, get_args
 
 from gymnasium import spaces
 
-from rlcompress.sb3.environments import EnvSpec, algorithm_for
+from rlcompress.sb3.env_spec import EnvSpec, algorithm_for, network_for
+from rlcompress.sb3.networks import policy_for
 from rlcompress.spec import Granularity, PolynomialSchedule, PruneSpec, QuantSpec
 from rlcompress.training.phases import Timeline
 from rlcompress.training.settings import Recipe, Settings, recipe_name
 
 Algo = Literal["sac", "td3", "ddpg", "tqc", "dqn", "qrdqn", "ppo", "a2c"]
-Network = Literal["mlp", "nature_cnn", "impala_resnet"]
 
 DISCRETE_ONLY = ("dqn", "qrdqn")
 BOX_ONLY = ("sac", "td3", "ddpg", "tqc")
@@ -31,7 +31,7 @@ class Plan:
     settings: Settings
     env: EnvSpec
     algo: Algo
-    network: Network
+    network: str
     recipe: Recipe
     total_timesteps: int
     timeline: Timeline
@@ -44,6 +44,22 @@ class Plan:
         """Whether the run ends with quantisation-aware training."""
         return self.quant is not None and not self.ptq
 
+    def about(self) -> dict[str, str | int | float | bool]:
+        """The decisions that a reader of results wants to sort by; JSON-able."""
+        return {
+            "env": self.settings.env,
+            "algo": self.algo,
+            "network": self.network,
+            "sparsity": self.settings.sparsity,
+            "quant": str(self.settings.quant).lower(),
+            "allocation": self.settings.allocation,
+            "criterion": self.settings.criterion,
+            "seed": self.settings.seed,
+            "budget": self.settings.budget,
+            "total_timesteps": self.total_timesteps,
+            "length": self.timeline.length,
+        }
+
 
 def make_plan(settings: Settings, env: EnvSpec) -> Plan:
     """Decide everything that the settings and the environment decide.
@@ -54,10 +70,13 @@ def make_plan(settings: Settings, env: EnvSpec) -> Plan:
     _check_choices(settings)
     image = env.kind == "image"
     algo = _algo(settings.algo, env.action_space)
-    network = _network(settings.network, image=image)
-    table = recipe_name(algo, image=image, resnet=network == "impala_resnet")
+    network = network_for(env.observation_space) if settings.network == "auto" else settings.network
+    policy_for(network, env.observation_space)
+    table = recipe_name(algo, image=image, resnet=network.startswith("impala"))
     recipe: Recipe = getattr(settings, table)
-    total = settings.total_timesteps if settings.total_timesteps is not None else recipe.total_timesteps
+    total = (
+        settings.total_timesteps if settings.total_timesteps is not None else recipe.total_timesteps
+    )
     prune, quant = _prune_spec(settings, recipe), _quant_spec(settings)
     ptq = settings.quant == "ptq"
     extra = settings.extra_timesteps
@@ -65,7 +84,9 @@ def make_plan(settings: Settings, env: EnvSpec) -> Plan:
         extra = round(0.2 * total) if quant is not None and not ptq else 0
     _check_lengths(recipe, total, extra, prune)
     if quant is not None and not ptq and extra == 0:
-        raise ValueError("quant=true needs extra_timesteps of at least 1, got 0 (or ask for quant=ptq)")
+        raise ValueError(
+            "quant=true needs extra_timesteps of at least 1, got 0 (or ask for quant=ptq)"
+        )
     timeline = Timeline(
         length=total + extra,
         pruning=None if prune is None else prune.schedule.window(total),
@@ -77,7 +98,6 @@ def make_plan(settings: Settings, env: EnvSpec) -> Plan:
 def _check_choices(settings: Settings) -> None:
     _choose("training", settings.training, ("sb3",))
     _choose("algo", settings.algo, ("auto", *get_args(Algo)))
-    _choose("network", settings.network, ("auto", *get_args(Network)))
     if isinstance(settings.quant, str):
         _choose("quant", settings.quant, ("true", "false", "ptq"))
     for name in ("n_envs", "threads", "eval_freq", "eval_episodes", "final_episodes"):
@@ -105,19 +125,12 @@ def _algo(asked: str, action: spaces.Space[Any]) -> Algo:
         return algorithm_for(action)
     discrete = isinstance(action, spaces.Discrete)
     if asked in DISCRETE_ONLY and not discrete:
-        raise ValueError(f"algo={asked} needs a Discrete action space, this one is a Box (algo=sac)")
+        raise ValueError(
+            f"algo={asked} needs a Discrete action space, this one is a Box (algo=sac)"
+        )
     if asked in BOX_ONLY and discrete:
         raise ValueError(f"algo={asked} needs a Box action space, this one is Discrete (algo=dqn)")
     return cast(Algo, asked)
-
-
-def _network(asked: str, *, image: bool) -> Network:
-    if asked == "auto":
-        return "nature_cnn" if image else "mlp"
-    if (asked == "mlp") == image:
-        what, other = ("images", "nature_cnn") if image else ("vectors", "mlp")
-        raise ValueError(f"network={asked} cannot read {what} (network={other})")
-    return cast(Network, asked)
 
 
 def _prune_spec(settings: Settings, recipe: Recipe) -> PruneSpec | None:

@@ -18,7 +18,9 @@ REFRESH_EVERY_S = 0.2
 class ProgressCallback(BaseCallback):
     """Phase, steps per second, time left, sparsity and the last return of a run."""
 
-    def __init__(self, evaluator: Evaluator, sparsity: Callable[[], float], console: Console) -> None:
+    def __init__(
+        self, evaluator: Evaluator, sparsity: Callable[[], float], console: Console
+    ) -> None:
         super().__init__()
         self._evaluator = evaluator
         self._sparsity = sparsity
@@ -61,7 +63,7 @@ class ProgressCallback(BaseCallback):
     def _show(self, now: float) -> None:
         step, timeline = self.num_timesteps, self._evaluator.timeline
         rate = (step - self._first_step) / max(now - self._started_at, 1e-9)
-        phase = timeline.phase(step)
+        phase = self._evaluator.phase(step)
         status = f"{rate:.0f} steps/s, sparsity {self._sparsity():.3f}"
         last = self._evaluator.history.last_return
         if last is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -13,10 +13,13 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecEnv
 
+from rlcompress.pruning.pruner import format_report
+from rlcompress.sb3 import quantise
 from rlcompress.sb3.environments import describe, make_evaluation_env, make_training_env
 from rlcompress.sb3.pruning_callback import PruningCallback
 from rlcompress.sb3.qat_callback import QATCallback
 from rlcompress.training.assemble import build_model
+from rlcompress.training.board import BoardCallback, record_hparams
 from rlcompress.training.directory import RunDirectory
 from rlcompress.training.evaluation import (
     EvaluationCallback,
@@ -24,12 +27,12 @@ from rlcompress.training.evaluation import (
     Evaluator,
     PhaseEndCallback,
 )
-from rlcompress.training.finish import finish
+from rlcompress.training.finish import Finish
 from rlcompress.training.guard import FiniteGuard
 from rlcompress.training.plan import Plan, make_plan
 from rlcompress.training.progress import ProgressCallback
 from rlcompress.training.settings import Settings
-from rlcompress.training.snapshot import snapshot
+from rlcompress.training.table import show
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Run:
             self.evaluation_env,
             self.directory,
             timeline=self.plan.timeline,
-            snapshot=lambda model: snapshot(model, self.qat),
+            quantised=lambda: self.qat is not None and self.qat.active,
         )
         progress = ProgressCallback(evaluator, self.sparsity, self.console)
         guard = FiniteGuard(settings.eval_freq, str(self.directory.path / "phases"))
@@ -69,6 +72,7 @@ class Run:
             self.pruning,
             self.qat,
             EvaluationCallback(evaluator),
+            BoardCallback(self.plan.timeline.length),
             progress,
         ]
         self.model.set_logger(configure(str(self.directory.path), ["tensorboard"]))
@@ -78,6 +82,25 @@ class Run:
             )
         finally:
             progress.close()
+
+    def conclude(self) -> None:
+        """Freeze, evaluate and weigh what was kept; print the table and write ``summary.json``."""
+        finish = Finish(self.plan, self.directory, self.evaluation_env)
+        rows = list(finish.rows())
+        about = self.plan.about()
+        layers = () if self.pruning is None else self.pruning.report()
+        if layers:
+            self.console.print(format_report(layers), highlight=False, soft_wrap=True)
+        show(rows, f"{about['env']}, seed {about['seed']}, {self.directory.path}", self.console)
+        summary = {
+            **about,
+            "rows": [asdict(row) for row in rows],
+            "layers": [asdict(layer) for layer in layers],
+        }
+        self.directory.write_json("summary.json", summary)
+        record_hparams(
+            self.model, about, {f"{r.variant}_{r.checkpoint}": r.return_mean for r in rows}
+        )
 
 
 def prepare(
@@ -102,7 +125,7 @@ def prepare(
         directory.describe(command, descriptions)
         run.console.print(spec.protocol, highlight=False)
         run.train()
-        finish(plan, directory, run.model, env=run.evaluation_env, qat=run.qat, console=run.console)
+        run.conclude()
 
     return work
 
@@ -120,4 +143,9 @@ def _build(plan: Plan, directory: RunDirectory) -> Run:
         pruning = PruningCallback(plan.prune, total_timesteps=total, seed=settings.seed)
     if plan.quant is not None and not plan.ptq:
         qat = QATCallback(plan.quant, begin=total)
+    for callback in (pruning, qat):
+        if callback is not None:
+            callback.reattach(model)
+    if plan.quant is not None:
+        quantise.check(model, plan.quant)
     return Run(plan, directory, Console(), model, evaluation_env, pruning, qat)

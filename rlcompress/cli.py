@@ -79,7 +79,7 @@ def run(entry: EntryPoint[Any]) -> int:
     # argparse wants flags before the overrides; people put -m wherever they think of it.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
-        with _hydra_raises(), contextlib.redirect_stderr(_Stderr(sys.stderr)):  # type: ignore[type-var]
+        with _hydra_raises(), contextlib.redirect_stderr(_Stderr(sys.stderr)):
             task()
     except _Reported as error:
         return error.code

@@ -76,7 +76,7 @@ def _optimizer(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _action_noise(space: spaces.Space, sigma: float) -> NormalActionNoise | None:
+def _action_noise(space: spaces.Space[Any], sigma: float) -> NormalActionNoise | None:
     assert isinstance(space, spaces.Box)
     if sigma == 0:
         return None

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy.typing as npt
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -14,6 +13,7 @@ from rlcompress.artifact import CompressedPolicy
 from rlcompress.artifact.file import write_bytes
 from rlcompress.evaluation.rollout import Evaluation, evaluate, record_observations, select_golden
 from rlcompress.export.freeze import freeze
+from rlcompress.export.freeze_parity import Parity, parity
 from rlcompress.runtime.reference import Reference
 from rlcompress.sb3.checkpoint import load, save
 from rlcompress.sb3.environments import evaluation_seed
@@ -28,79 +28,55 @@ FINAL_SEEDS = 500_000
 
 
 class Finish:
-    """Freezes and evaluates every kept model of one run, on episodes that chose none of them."""
+    """Freezes and evaluates every kept model of one run, on episodes that chose none of them.
 
-    def __init__(self, plan: Plan, directory: RunDirectory, env: VecEnv) -> None:
+    ``model`` is the trained one; the observations it meets serve as golden data of all artifacts,
+    for calibration and for the comparison of its artifact with itself.
+    """
+
+    def __init__(
+        self, plan: Plan, directory: RunDirectory, env: VecEnv, model: BaseAlgorithm
+    ) -> None:
         self._plan = plan
         self._directory = directory
         self._env = env
         self._seed = evaluation_seed(plan.settings.seed) + FINAL_SEEDS
-        self._final = plan.timeline.phases()[-1]
-        self._stream: npt.NDArray[Any] | None = None
-
-    def stream(self, model: BaseAlgorithm) -> npt.NDArray[Any]:
-        """Observations as the final policy meets them, recorded once."""
-        if self._stream is None:
-            count = self._plan.settings.parity_observations
-            self._stream = record_observations(model, self._env, count, seed=self._seed)
-        return self._stream
+        self._final = "ptq" if plan.ptq else plan.timeline.phases()[-1]
+        self._stream = record_observations(model, env, plan.parity_observations, seed=self._seed)
+        self._evaluated: dict[tuple[str, int], Evaluation] = {}
+        self._artifacts: list[tuple[Row, CompressedPolicy]] = []
+        self.parity: Parity | None = None
+        """How the last policy's artifact compares with its torch actor; set by ``rows``."""
 
     def rows(self) -> Iterator[Row]:
-        """One row per kept model, then one per artifact of the final phase."""
-        artifacts = []
-        for phase in self._plan.timeline.phases():
-            final = phase == self._final
+        """One row per kept model, then one per artifact of the final variant."""
+        phases = self._plan.timeline.phases()
+        for phase in phases:
             for which in ("last", "best"):
-                if not self._directory.saved(phase, which).exists():
-                    continue
-                model = load(self._directory.saved(phase, which))
-                row, policy = self._freeze(model, phase, which)
-                yield row
-                if final and self._plan.ptq:
-                    row, policy = self._freeze(self._quantised(model), "ptq", which)
-                    yield row
-                if final:
-                    artifacts.append((row, policy))
-        for row, policy in artifacts:
-            found = self._evaluate(Reference(policy))
+                path = self._directory.saved(phase, which)
+                if path.exists():
+                    yield self._row(load(path), phase, which)
+        for which in ("last", "best") if self._plan.ptq else ():
+            model = load(self._directory.saved(phases[-1], which))
+            self._quantise_(model)
+            write_bytes(self._directory.saved("ptq", which), save(model))
+            yield self._row(model, "ptq", which)
+        for row, policy in self._artifacts:
+            found = self._evaluate(Reference(policy), ".rlc", row.step)
             yield replace(row, variant=".rlc", return_mean=found.mean, return_std=found.std)
 
-    def _quantised(self, model: BaseAlgorithm) -> BaseAlgorithm:
+    def _quantise_(self, model: BaseAlgorithm) -> None:
         assert self._plan.quant is not None
-        quantise_after_training_(model, self._plan.quant, self.stream(model)[: sample_size(model)])
-        return model
+        calibration = self._stream[: sample_size(model)]
+        quantise_after_training_(model, self._plan.quant, calibration)
 
-    def _freeze(
-        self, model: BaseAlgorithm, variant: str, which: str
-    ) -> tuple[Row, CompressedPolicy]:
-        """Write the model's artifact (and its zip where it is new) and evaluate the model."""
-        stream = self.stream(model)
-        policy = freeze(model, select_golden(stream), meta=self._meta(model, variant, which))
-        policy.save(self._directory.saved(variant, which, ".rlc"))
-        zipped = self._directory.saved(variant, which)
-        if not zipped.exists():
-            write_bytes(zipped, save(model))
-        if which == "last" and variant in (self._final, "ptq"):
-            write_bytes(self._directory.actor, zipped.read_bytes())
-            policy.save(self._directory.artifact)
-        return self._row(model, (variant, which), policy), policy
-
-    def _meta(self, model: BaseAlgorithm, variant: str, which: str) -> dict[str, Any]:
-        return {
-            "env": self._plan.settings.env,
-            "algorithm": self._plan.algo,
-            "seed": self._plan.settings.seed,
-            "variant": variant,
-            "checkpoint": which,
-            "step": model.num_timesteps,
-        }
-
-    def _row(self, model: BaseAlgorithm, names: tuple[str, str], policy: CompressedPolicy) -> Row:
-        found = self._evaluate(model)
+    def _row(self, model: BaseAlgorithm, variant: str, which: str) -> Row:
+        policy = self._freeze(model, variant, which)
+        found = self._evaluate(model, variant, model.num_timesteps)
         summary = policy.summary()
-        return Row(
-            variant=names[0],
-            checkpoint=names[1],
+        row = Row(
+            variant=variant,
+            checkpoint=which,
             step=model.num_timesteps,
             return_mean=found.mean,
             return_std=found.std,
@@ -111,6 +87,28 @@ class Finish:
             size_bytes=summary["policy_bytes"],
             honest_factor=summary["honest_factor"],
         )
+        if variant == self._final:
+            self._artifacts.append((row, policy))
+        return row
 
-    def _evaluate(self, policy: Any) -> Evaluation:
-        return evaluate(policy, self._env, self._plan.settings.final_episodes, seed=self._seed)
+    def _freeze(self, model: BaseAlgorithm, variant: str, which: str) -> CompressedPolicy:
+        """The artifact of ``model``, written; that of the last policy is the run's."""
+        settings = self._plan.settings
+        about = {"env_id": settings.env, "seed": settings.seed}
+        about |= {"variant": variant, "checkpoint": which}
+        policy = freeze(model, select_golden(self._stream), meta=about)
+        policy.save(self._directory.saved(variant, which, ".rlc"))
+        if (variant, which) == (self._final, "last"):
+            zipped = self._directory.saved(variant, which).read_bytes()
+            write_bytes(self._directory.actor, zipped)
+            policy.save(self._directory.artifact)
+            self.parity = parity(model, policy, self._stream)
+        return policy
+
+    def _evaluate(self, policy: Any, variant: str, step: int) -> Evaluation:
+        """Play the final episodes, once where the best policy is also the last."""
+        key = (variant, step)
+        if key not in self._evaluated:
+            episodes = self._plan.settings.final_episodes
+            self._evaluated[key] = evaluate(policy, self._env, episodes, seed=self._seed)
+        return self._evaluated[key]

@@ -17,6 +17,7 @@ from rlcompress.training.settings import Recipe, Settings, recipe_name
 Algo = Literal["sac", "td3", "ddpg", "tqc", "dqn", "qrdqn", "ppo", "a2c"]
 
 DISCRETE_ONLY = ("dqn", "qrdqn")
+PARITY_VECTORS, PARITY_IMAGES = 10_000, 1_000
 BOX_ONLY = ("sac", "td3", "ddpg", "tqc")
 
 
@@ -43,6 +44,14 @@ class Plan:
     def qat(self) -> bool:
         """Whether the run ends with quantisation-aware training."""
         return self.quant is not None and not self.ptq
+
+    @property
+    def parity_observations(self) -> int:
+        """Observations on which torch actor and artifact are compared; images cost more."""
+        asked = self.settings.parity_observations
+        if asked is not None:
+            return asked
+        return PARITY_VECTORS if self.env.kind == "vector" else PARITY_IMAGES
 
     def about(self) -> dict[str, str | int | float | bool]:
         """The decisions that a reader of results wants to sort by; JSON-able."""
@@ -102,8 +111,10 @@ def _check_choices(settings: Settings) -> None:
         _choose("quant", settings.quant, ("true", "false", "ptq"))
     for name in ("n_envs", "threads", "eval_freq", "eval_episodes", "final_episodes"):
         _at_least(name, getattr(settings, name), 1)
-    for name in ("parity_observations", "checkpoint_freq"):
-        _at_least(name, getattr(settings, name), 1)
+    for name in ("parity_observations", "checkpoint_freq", "eval_episode_steps"):
+        value = getattr(settings, name)
+        if value is not None:
+            _at_least(name, value, 1)
     for name in ("draw_every", "seed"):
         _at_least(name, getattr(settings, name), 0)
 

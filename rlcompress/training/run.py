@@ -32,7 +32,7 @@ from rlcompress.training.guard import FiniteGuard
 from rlcompress.training.plan import Plan, make_plan
 from rlcompress.training.progress import ProgressCallback
 from rlcompress.training.settings import Settings
-from rlcompress.training.table import show
+from rlcompress.training.table import describe_parity, show
 
 
 @dataclass
@@ -85,16 +85,19 @@ class Run:
 
     def conclude(self) -> None:
         """Freeze, evaluate and weigh what was kept; print the table and write ``summary.json``."""
-        finish = Finish(self.plan, self.directory, self.evaluation_env)
+        finish = Finish(self.plan, self.directory, self.evaluation_env, self.model)
         rows = list(finish.rows())
         about = self.plan.about()
         layers = () if self.pruning is None else self.pruning.report()
         if layers:
             self.console.print(format_report(layers), highlight=False, soft_wrap=True)
         show(rows, f"{about['env']}, seed {about['seed']}, {self.directory.path}", self.console)
+        if finish.parity is not None:
+            self.console.print(describe_parity(finish.parity), highlight=False)
         summary = {
             **about,
             "rows": [asdict(row) for row in rows],
+            "parity": None if finish.parity is None else asdict(finish.parity),
             "layers": [asdict(layer) for layer in layers],
         }
         self.directory.write_json("summary.json", summary)

@@ -132,7 +132,7 @@ class Settings:
     eval_episodes: int
     final_episodes: int
     eval_episode_steps: int | None
-    parity_observations: int
+    parity_observations: int | None
     checkpoint_freq: int
     draw_every: int
     pruning: PruningSettings

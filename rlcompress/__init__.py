@@ -1,0 +1,41 @@
+"""Prune, quantise, export and run the networks that reinforcement learning trains.
+
+The public names below are imported when they are first used, so that running a policy does not
+load what training needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rlcompress.artifact import CompressedPolicy as CompressedPolicy
+    from rlcompress.export.freeze import freeze as freeze
+    from rlcompress.sb3.pruning_callback import PruningCallback as PruningCallback
+    from rlcompress.sb3.qat_callback import QATCallback as QATCallback
+    from rlcompress.spec import PruneSpec as PruneSpec
+    from rlcompress.spec import QuantSpec as QuantSpec
+
+_HOMES = {
+    "PruneSpec": "rlcompress.spec",
+    "QuantSpec": "rlcompress.spec",
+    "PruningCallback": "rlcompress.sb3.pruning_callback",
+    "QATCallback": "rlcompress.sb3.qat_callback",
+    "freeze": "rlcompress.export.freeze",
+    "CompressedPolicy": "rlcompress.artifact",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

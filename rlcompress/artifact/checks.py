@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ def require(condition: object, message: str) -> None:
 
 def is_integer(value: object) -> bool:
     """Whether ``value`` is an integer, of Python or numpy, and not a truth value."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def check_integers(what: str, values: object, *, count: int | None = None, low: int) -> None:

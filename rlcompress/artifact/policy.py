@@ -139,7 +139,7 @@ class CompressedPolicy(PolicyData):
         dense = self._dense(size)
         stored = zip(self.linears, size.layers, strict=True)
         dense_bytes = 4 * (dense["weights"] + dense["biases"])
-        value_bytes = sum(part.kept * op.weight.itemsize for op, part in stored)
+        value_bytes: float = sum(part.kept * op.weight.itemsize for op, part in stored)
         if size.kept:
             value_bytes = value_bytes * dense["kept"] / size.kept
         return {

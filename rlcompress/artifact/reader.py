@@ -39,7 +39,7 @@ from rlcompress.artifact.shapes import (
     window_shape,
 )
 from rlcompress.artifact.streams import Source
-from rlcompress.artifact.writer import DEFAULTS, OP_NAMES, PROGRAM_LIMIT
+from rlcompress.artifact.writer import DEFAULTS, OP_NAMES, PROGRAM_DICTIONARY, PROGRAM_LIMIT
 
 
 def read_program(data: bytes) -> PolicyData:
@@ -47,7 +47,8 @@ def read_program(data: bytes) -> PolicyData:
     length = struct.unpack("<I", data[:4])[0] if len(data) >= 4 else len(data)
     if length > len(data) - 4:
         raise ValueError("the program is longer than the file")
-    text = streams.inflate(data[4 : 4 + length], PROGRAM_LIMIT, exact=False)
+    packed = data[4 : 4 + length]
+    text = streams.inflate(packed, PROGRAM_LIMIT, exact=False, dictionary=PROGRAM_DICTIONARY)
     fields = Fields(parse_object(text, "the program"), "the program")
     source = Source(data[4 + length :])
     observation = _read_observation(fields.raw("observation"), source)

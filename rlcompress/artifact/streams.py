@@ -221,7 +221,8 @@ def _write_unary(values: Integers) -> bytes:
 
 
 def _read_unary(data: bytes, count: int) -> AnyArray:
-    ends = np.flatnonzero(np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little"))
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+    ends = np.flatnonzero(bits.view(np.bool_))  # Several times faster than on bytes.
     if ends.size != count:
         raise ValueError(f"a unary stream of {count} numbers holds {ends.size}")
     gaps: AnyArray = np.diff(ends, prepend=-1) - 1
@@ -238,9 +239,9 @@ _READERS: dict[str, Callable[[bytes, int], AnyArray]] = {
 }
 
 
-def inflate(data: bytes, limit: int, *, exact: bool) -> bytes:
+def inflate(data: bytes, limit: int, *, exact: bool, dictionary: bytes = b"") -> bytes:
     """Raw deflate data unpacked to at most (or ``exact``-ly) ``limit`` bytes."""
-    decompressor = zlib.decompressobj(-15)
+    decompressor = zlib.decompressobj(-15, dictionary)
     try:
         # One byte more than allowed, so that a stream which is too long shows itself.
         unpacked = decompressor.decompress(data, limit + 1)

@@ -61,11 +61,13 @@ def as_seen(
     return raw
 
 
-def from_replay(model: BaseAlgorithm, count: int) -> NDArray[Any] | None:
+def from_replay(
+    model: BaseAlgorithm, count: int, *, normalised: bool = True
+) -> NDArray[Any] | None:
     """Observations that an off-policy model has stored, in the form that the policy is given.
 
-    They are drawn with a fixed seed; the random state of the running training is left alone. None
-    where there are none.
+    They are drawn with a fixed seed; the random state of the running training is left alone. With
+    ``normalised`` False no statistics of a VecNormalize are applied. None where there are none.
     """
     buffer = getattr(model, "replay_buffer", None)
     if not isinstance(buffer, ReplayBuffer) or buffer.size() == 0:
@@ -73,7 +75,7 @@ def from_replay(model: BaseAlgorithm, count: int) -> NDArray[Any] | None:
     state = np.random.get_state()
     np.random.seed(0)
     try:
-        batch = buffer.sample(count, env=model.get_vec_normalize_env())
+        batch = buffer.sample(count, env=model.get_vec_normalize_env() if normalised else None)
     finally:
         np.random.set_state(state)
     found: NDArray[Any] = batch.observations.cpu().numpy()

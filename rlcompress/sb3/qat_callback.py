@@ -98,16 +98,11 @@ class QATCallback(BaseCallback):
         self._pending = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that resuming needs beside the model's parameters."""
+        """Everything that resuming needs beside the model's parameters; JSON-able."""
         quantizers = self._pending
         if self._root is not None:
             quantizers = quantization_state.state_dict(self._root)
-        return {
-            "spec": asdict(self.spec),
-            "begin": self.begin,
-            "quantizers": quantizers,
-            "rollout": self._rollout,
-        }
+        return {"spec": asdict(self.spec), "begin": self.begin, "quantizers": quantizers}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from ``state_dict()`` of a callback with the same settings."""
@@ -118,7 +113,6 @@ class QATCallback(BaseCallback):
         ):
             if saved != mine:
                 raise ValueError(f"{name} was {saved} when the state was saved, now {mine}")
-        self._rollout = state["rollout"]
         if self._root is None:
             self._pending = state["quantizers"]
         elif state["quantizers"] is not None:

@@ -37,7 +37,7 @@ def calibrate_on_(model: BaseAlgorithm, seen: NDArray[Any]) -> None:
     calibrate_(actor_of(model), as_prepared(model, seen))
 
 
-def ptq_(
+def quantise_after_training_(
     model: BaseAlgorithm,
     spec: QuantSpec,
     observations: NDArray[Any] | None = None,

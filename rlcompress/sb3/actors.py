@@ -7,7 +7,7 @@ only, so that sb3-contrib need not be installed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -34,6 +34,7 @@ class Actor:
     ``unused`` are layers that are trained but never read by deterministic inference (``log_std``).
     ``head`` turns the raw output into an action: ``squash`` is tanh and unscale, ``clip`` clips to
     the action space, ``argmax`` picks an action after averaging over ``quantiles``.
+    ``functional`` says that training takes the actor's gradients by ``torch.autograd.grad``.
     """
 
     algorithm: str
@@ -45,6 +46,7 @@ class Actor:
     head: Head
     quantiles: int
     stages: tuple[str, ...]
+    functional: bool = False
 
     def forward(self, prepared: torch.Tensor) -> torch.Tensor:
         """Raw output, before the head, for what SB3 hands to the features extractor."""
@@ -67,6 +69,7 @@ class _Row:
     twin: str | None = None
     unused: tuple[str, ...] = ()
     ends_in_tanh: bool = False
+    functional: bool = False
 
 
 _GAUSSIAN = _Row(
@@ -101,7 +104,7 @@ _TABLE = {
     ),
     "PPO": _ON_POLICY,
     "A2C": _ON_POLICY,
-    "TRPO": _ON_POLICY,
+    "TRPO": replace(_ON_POLICY, functional=True),
 }
 
 _INFERENCE = ("forward", "_predict", "get_action_dist_params", "get_distribution", "forward_actor")
@@ -132,6 +135,7 @@ def actor_of(model: BaseAlgorithm) -> Actor:
         head=_head(model),
         quantiles=int(getattr(root, "n_quantiles", 1)),
         stages=stages,
+        functional=row.functional,
     )
 
 

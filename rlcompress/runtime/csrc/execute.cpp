@@ -1,0 +1,144 @@
+#include "execute.h"
+
+namespace rlcompress {
+namespace {
+
+void run_exact_rows(const KernelTable& k, const PackedLinear& linear, const float* in, void* out,
+                    const Spot& spot) {
+  k.rows_float(linear.rows, linear.epilogue, in, out, &spot, 1);
+}
+
+// A float layer whose packing multiplies zeros, on inputs of which some may not be finite.
+void run_checked(const Plan& plan, const Step& step, const float* in, void* out, const Spot* spots,
+                 std::size_t count) {
+  const KernelTable& k = *plan.kernels;
+  const std::size_t elements = plan.layout.storages[step.input].elements;
+  for (std::size_t s = 0; s < count; ++s) {
+    if (step.check_finite && !k.all_finite(in + spots[s].in, elements)) {
+      run_exact_rows(k, step.linear, in, out, spots[s]);
+    } else if (step.linear.packing == Packing::Columns) {
+      k.columns(step.linear.columns, step.linear.epilogue, in, out, spots + s, 1);
+    } else {
+      k.sweep_float(step.linear.sweep, step.linear.epilogue, in, out, spots + s, 1);
+    }
+  }
+}
+
+void run_pool(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample) {
+  const Storage& in = plan.layout.storages[step.input];
+  const Storage& out = plan.layout.storages[step.output];
+  const PoolSpot* spots = step.pool_spots.data();
+  const std::size_t count = step.pool_spots.size();
+  if (in.quantised) {
+    plan.kernels->max_pool_bytes(step.pool, workspace.at<std::uint8_t>(in, sample),
+                                 workspace.at<std::uint8_t>(out, sample), spots, count);
+  } else {
+    plan.kernels->max_pool_floats(step.pool, workspace.at<float>(in, sample),
+                                  workspace.at<float>(out, sample), spots, count);
+  }
+}
+
+void run_add(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample) {
+  const Storage& a = plan.layout.storages[step.input];
+  const Storage& b = plan.layout.storages[step.second];
+  const Storage& out = plan.layout.storages[step.output];
+  const AddSpot* spots = step.add_spots.data();
+  const std::size_t count = step.add_spots.size();
+  if (out.quantised) {
+    plan.kernels->add_bytes(step.add, step.epilogue, workspace.at<std::uint8_t>(a, sample),
+                            workspace.at<std::uint8_t>(b, sample),
+                            workspace.at<std::uint8_t>(out, sample), spots, count);
+  } else {
+    plan.kernels->add_floats(step.add, workspace.at<float>(a, sample),
+                             workspace.at<float>(b, sample), workspace.at<float>(out, sample),
+                             spots, count);
+  }
+}
+
+void run_map(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample) {
+  const Storage& in = plan.layout.storages[step.input];
+  void* out = workspace.at<void>(plan.layout.storages[step.output], sample);
+  if (step.map_bytes) {
+    plan.kernels->map_bytes(step.map, workspace.at<std::uint8_t>(in, sample), out,
+                            step.spots.data(), step.spots.size());
+  } else {
+    plan.kernels->map_floats(step.map, step.epilogue, workspace.at<float>(in, sample), out,
+                             step.spots.data(), step.spots.size());
+  }
+}
+
+}  // namespace
+
+void run_linear(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample,
+                const Spot* spots, std::size_t count) {
+  const KernelTable& k = *plan.kernels;
+  const PackedLinear& linear = step.linear;
+  const Storage& input = plan.layout.storages[step.input];
+  void* out = workspace.at<void>(plan.layout.storages[step.output], sample);
+  const auto* bytes = workspace.at<std::uint8_t>(input, sample);
+  const auto* floats = workspace.at<float>(input, sample);
+  switch (linear.packing) {
+    case Packing::Rows:
+      if (linear.integer) return k.rows_integer(linear.rows, linear.epilogue, bytes, out, spots, count);
+      return k.rows_float(linear.rows, linear.epilogue, floats, out, spots, count);
+    case Packing::Sweep:
+      if (!linear.integer) return run_checked(plan, step, floats, out, spots, count);
+      return k.sweep_integer(linear.sweep, linear.epilogue, bytes, out, spots, count);
+    case Packing::Windows:
+      return k.windows(linear.windows, linear.epilogue, bytes, out, spots, count);
+    case Packing::Blocks:
+      return k.blocks(linear.blocks, linear.epilogue, bytes, out, spots, count);
+    case Packing::Columns:
+      return run_checked(plan, step, floats, out, spots, count);
+    case Packing::Planes:
+      break;
+  }
+}
+
+void run_planes(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample,
+                const std::uint32_t* groups, std::size_t count) {
+  const PackedLinear& linear = step.linear;
+  const Storage& input = plan.layout.storages[step.input];
+  float* planes = workspace.scratch() + step.planes_at;
+  if (input.quantised) {
+    plan.kernels->fill_planes_bytes(linear.planes, workspace.at<std::uint8_t>(input, sample), planes);
+  } else {
+    plan.kernels->fill_planes_floats(linear.planes, workspace.at<float>(input, sample), planes);
+  }
+  void* out = workspace.at<void>(plan.layout.storages[step.output], sample);
+  plan.kernels->planes(linear.planes, linear.epilogue, planes, out, groups, count, linear.integer);
+}
+
+void run_steps(const Plan& plan, Workspace& workspace, std::size_t samples) {
+  for (const Step& step : plan.steps) {
+    if (step.tag == OpTag::Dense) {
+      run_linear(plan, step, workspace, 0, step.spots.data(), samples);
+      continue;
+    }
+    for (std::size_t s = 0; s < samples; ++s) {
+      switch (step.tag) {
+        case OpTag::Conv:
+          if (step.linear.packing == Packing::Planes) {
+            run_planes(plan, step, workspace, s, step.groups.data(), step.groups.size());
+          } else {
+            run_linear(plan, step, workspace, s, step.spots.data(), step.spots.size());
+          }
+          break;
+        case OpTag::MaxPool:
+          run_pool(plan, step, workspace, s);
+          break;
+        case OpTag::Add:
+          run_add(plan, step, workspace, s);
+          break;
+        case OpTag::Activation:
+          run_map(plan, step, workspace, s);
+          break;
+        case OpTag::Dense:
+        case OpTag::Flatten:
+          break;
+      }
+    }
+  }
+}
+
+}  // namespace rlcompress

@@ -1,0 +1,46 @@
+// Sixteen floats in an AVX-512 register.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace {
+
+struct V {
+  static constexpr std::size_t lanes = 16;
+  __m512 v;
+
+  static V set(float x) { return {_mm512_set1_ps(x)}; }
+  static V load(const float* p) { return {_mm512_loadu_ps(p)}; }
+  static V from_ints(const std::int32_t* p) { return {_mm512_cvtepi32_ps(_mm512_loadu_si512(p))}; }
+  static V from_bytes(const std::uint8_t* p) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
+  }
+  void store(float* p) const { _mm512_storeu_ps(p, v); }
+};
+
+inline V add(V a, V b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline V sub(V a, V b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline V mul(V a, V b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline V div(V a, V b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline V larger(V a, V b) { return {_mm512_max_ps(a.v, b.v)}; }  // a > b ? a : b
+inline V smaller(V a, V b) { return {_mm512_min_ps(a.v, b.v)}; }
+// a * b + c where no intermediate result needs rounding.
+inline V multiply_add_exact(V a, V b, V c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline V where_less(V a, V b, V yes, V no) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), no.v, yes.v)};
+}
+// f32(int(a) + bias) of integers a with |a| < 2^24.
+inline V add_integer(V a, std::int32_t bias) {
+  return {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_cvtps_epi32(a.v), _mm512_set1_epi32(bias)))};
+}
+// Bytes rint(a) + zero of a in -128..255.
+inline void store_bytes(V a, std::int32_t zero, std::uint8_t* p) {
+  const __m512i words = _mm512_add_epi32(_mm512_cvtps_epi32(a.v), _mm512_set1_epi32(zero));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(words));
+}
+
+}  // namespace

@@ -1,0 +1,126 @@
+#include "layout.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "aligned.h"
+#include "image.h"
+
+namespace rlcompress {
+namespace {
+
+constexpr std::size_t kMaxElements = std::size_t{1} << 27;
+
+// Values whose channels must lie in one order: what an element-wise op reads and writes.
+class OrderGroups {
+ public:
+  explicit OrderGroups(std::size_t count) : parent_(count), fixed_(count, false) {
+    std::iota(parent_.begin(), parent_.end(), std::size_t{0});
+  }
+  void join(std::size_t a, std::size_t b) {
+    a = root(a);
+    b = root(b);
+    parent_[a] = b;
+    fixed_[b] = fixed_[b] || fixed_[a];
+  }
+  void fix(std::size_t a) { fixed_[root(a)] = true; }
+  bool fixed(std::size_t a) { return fixed_[root(a)]; }
+  std::size_t root(std::size_t a) {
+    while (parent_[a] != a) a = parent_[a];
+    return a;
+  }
+
+ private:
+  std::vector<std::size_t> parent_;
+  std::vector<bool> fixed_;
+};
+
+void widen_borders(const Program& program, Layout& layout) {
+  for (const Op& op : program.ops) {
+    if (op.tag != OpTag::Conv) continue;
+    Storage& storage = layout.of(op.inputs[0]);
+    for (int axis = 0; axis < 2; ++axis) {
+      storage.border[axis] = std::max(storage.border[axis], op.window.padding[axis]);
+    }
+  }
+}
+
+void check_size(std::size_t elements) {
+  if (elements > kMaxElements) throw ImageError("the values are too large");
+}
+
+void place(Storage& storage, bool observation, std::size_t& bytes) {
+  const Shape& shape = storage.shape;
+  const std::size_t channels = shape.channels;
+  const bool natural = observation && !shape.vector;  // images come in with few channels
+  storage.pixel = static_cast<std::uint32_t>(natural ? channels : round_up(channels, kChannelStep));
+  const std::size_t row = (shape.width + 2 * std::size_t{storage.border[1]}) * storage.pixel;
+  check_size(row);
+  storage.row = static_cast<std::uint32_t>(row);
+  storage.elements = (shape.height + 2 * std::size_t{storage.border[0]}) * row;
+  check_size(storage.elements);
+  storage.first = storage.border[0] * row + std::size_t{storage.border[1]} * storage.pixel;
+  storage.offset = bytes;
+  bytes += round_up(storage.elements * storage.element_size() + kOverread, kAlignment);
+  check_size(bytes / 4);
+  storage.order.resize(storage.shape.channels);
+  std::iota(storage.order.begin(), storage.order.end(), 0U);
+}
+
+// A layer may order its channels freely if no other layer writes into the same group of values and
+// nobody outside sees them.
+void find_free_orders(const Program& program, Layout& layout) {
+  OrderGroups groups(layout.storages.size());
+  std::vector<std::size_t> writers(layout.storages.size(), 0);
+  groups.fix(layout.storage_of[0]);
+  groups.fix(layout.storage_of[program.ops.size()]);
+  for (std::size_t k = 0; k < program.ops.size(); ++k) {
+    const Op& op = program.ops[k];
+    const std::size_t output = layout.storage_of[k + 1];
+    if (op.tag == OpTag::Dense || op.tag == OpTag::Conv) {
+      ++writers[output];
+      continue;
+    }
+    groups.join(layout.storage_of[op.inputs[0]], output);
+    if (op.tag == OpTag::Add) groups.join(layout.storage_of[op.inputs[1]], output);
+  }
+  std::vector<std::size_t> group_writers(layout.storages.size(), 0);
+  for (std::size_t s = 0; s < writers.size(); ++s) group_writers[groups.root(s)] += writers[s];
+  for (std::size_t s = 0; s < writers.size(); ++s) {
+    layout.storages[s].free_order =
+        writers[s] == 1 && group_writers[groups.root(s)] == 1 && !groups.fixed(s);
+  }
+}
+
+}  // namespace
+
+std::size_t Storage::flat(std::size_t index) const {
+  const std::size_t channel = index % shape.channels;
+  const std::size_t at = index / shape.channels;
+  return position(at / shape.width, at % shape.width) + order[channel];
+}
+
+Layout make_layout(const Program& program) {
+  Layout layout;
+  for (std::size_t value = 0; value <= program.ops.size(); ++value) {
+    if (value > 0 && program.ops[value - 1].tag == OpTag::Flatten) {
+      layout.storage_of.push_back(layout.storage_of[program.ops[value - 1].inputs[0]]);
+      continue;
+    }
+    const TensorType& type = program.value(value);
+    Storage storage;
+    storage.shape = type.shape;
+    storage.quantised = type.quantised();
+    storage.zero = type.zero_byte();
+    layout.storage_of.push_back(layout.storages.size());
+    layout.storages.push_back(storage);
+  }
+  widen_borders(program, layout);
+  for (std::size_t s = 0; s < layout.storages.size(); ++s) {
+    place(layout.storages[s], s == layout.storage_of[0], layout.bytes);
+  }
+  find_free_orders(program, layout);
+  return layout;
+}
+
+}  // namespace rlcompress

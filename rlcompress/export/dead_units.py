@@ -29,9 +29,12 @@ def remove_dead_units(policy: CompressedPolicy) -> CompressedPolicy:
     """
     folded = replace(policy, ops=fold_constants(policy))
     labels = _classes(folded)
-    live = _live(folded, labels)
-    kept = _with_one_per_value(live, labels)
-    ops = tuple(_cut(op, k + 1, labels, live, kept) for k, op in enumerate(folded.ops))
+    live, needed = _needed(folded, labels)
+    live = _with_one_per_value(live, labels)
+    kept = [live[value] for value in labels]
+    ops = tuple(
+        _cut(op, needed[k], kept[k + 1], kept[op.inputs[0]]) for k, op in enumerate(folded.ops)
+    )
     meta = {"weights_kept": _count(policy.ops), **policy.meta}
     meta["weights_kept_after_removal"] = _count(ops)
     return replace(policy, ops=ops, meta=meta)
@@ -69,18 +72,22 @@ def _classes(policy: PolicyData) -> Labels:
     return [roots[value] for value in labels]
 
 
-def _live(policy: PolicyData, labels: Labels) -> Flags:
-    """Which classes the outputs depend on (the observation's count as such)."""
+def _needed(policy: PolicyData, labels: Labels) -> tuple[Flags, list[Flags]]:
+    """Which classes the outputs depend on, and for every op which of its channels they need.
+
+    The two differ on a residual stream: a channel that only early readers use is alive, but what
+    later writers add to it is not needed.
+    """
     live: Flags = np.zeros(1 + max(int(value.max()) for value in labels), np.bool_)
     live[labels[0]] = live[labels[-1]] = True
-    count = 0
-    while count != (count := int(live.sum())):  # A stream is also written after it was read.
-        for index, op in reversed(list(enumerate(policy.ops, 1))):
-            if isinstance(op, Linear):
-                weight = op.weight[live[labels[index]]]
-                read = (weight != 0).reshape(-1, weight.shape[-1]).any(axis=0)
-                live[labels[op.inputs[0]][read]] = True
-    return live
+    needed: list[Flags] = []
+    for index, op in reversed(list(enumerate(policy.ops, 1))):
+        needed.insert(0, live[labels[index]])
+        if isinstance(op, Linear):
+            weight = op.weight[needed[0]]
+            read = (weight != 0).reshape(-1, weight.shape[-1]).any(axis=0)
+            live[labels[op.inputs[0]][read]] = True
+    return live, needed
 
 
 def _with_one_per_value(live: Flags, labels: Labels) -> Flags:
@@ -92,13 +99,12 @@ def _with_one_per_value(live: Flags, labels: Labels) -> Flags:
     return kept
 
 
-def _cut(op: Op, index: int, labels: Labels, live: Flags, kept: Flags) -> Op:
-    """``op``, which writes value ``index``, with the channels that are ``kept``."""
-    rows = kept[labels[index]]
-    output = replace(op.output, shape=(*op.output.shape[:-1], int(rows.sum())))
+def _cut(op: Op, needed: Flags, written: Flags, read: Flags) -> Op:
+    """``op`` with the channels that are kept of what it writes and of what it reads."""
+    output = replace(op.output, shape=(*op.output.shape[:-1], int(written.sum())))
     if not isinstance(op, Linear):
         return replace(op, output=output)
-    weight = op.weight[rows][..., kept[labels[op.inputs[0]]]]
-    weight[~live[labels[index][rows]]] = 0  # Kept for its shape only: nobody reads it.
-    multiplier = op.multiplier[rows] if op.multiplier.size > 1 else op.multiplier
-    return replace(op, output=output, weight=weight, multiplier=multiplier, bias=op.bias[rows])
+    weight = op.weight[written][..., read]
+    weight[~needed[written]] = 0  # Kept for the sake of the shape.
+    multiplier = op.multiplier[written] if op.multiplier.size > 1 else op.multiplier
+    return replace(op, output=output, weight=weight, multiplier=multiplier, bias=op.bias[written])

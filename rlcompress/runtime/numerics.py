@@ -90,8 +90,14 @@ def storage(held: TensorType) -> np.dtype[Any]:
 
 
 def to_integers(x: FloatArray, output: TensorType) -> AnyArray:
-    """``clamp(rint(x))`` to the limits of a quantised type; rint rounds half to even."""
-    return clamp(np.rint(x), *output.limits).astype(storage(output))
+    """``clamp(rint(x))`` to the limits of a quantised type; rint rounds half to even.
+
+    ``fmax`` and ``fmin`` are faster than ``clamp`` and differ from it in the sign of a zero only.
+    """
+    low, high = output.limits
+    rounded: FloatArray = np.fmax(np.rint(x), np.float32(low))
+    clamped: FloatArray = np.fmin(rounded, np.float32(high))
+    return clamped.astype(storage(output))
 
 
 def quantise(real: FloatArray, output: TensorType) -> AnyArray:

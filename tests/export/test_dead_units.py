@@ -266,6 +266,26 @@ def test_a_stream_channel_is_constant_if_every_writer_is() -> None:
     assert varying.values[3].shape == (3,)
 
 
+def test_what_is_added_to_a_stream_after_its_last_reader_goes() -> None:
+    """Channel 1 is read by the first branch only; the second branch adds channel 2 to it."""
+    lean = removed(
+        policy_of(
+            dense(0, np.eye(3), [0, 0, 0], signed(3)),
+            dense(1, [[0, 3, 0], [0, 0, 0], [0, 0, 0]], [1, 1, 1], signed(3)),
+            Add("first", (1, 2), signed(3), (0.5, 0.5)),
+            dense(3, [[5, 0, 0], [0, 0, 4], [0, 0, 0]], [1, 1, 1], signed(3)),
+            Add("second", (3, 4), signed(3), (0.5, 0.5)),
+            dense(5, [[1, 0, 0]], [0]),
+        )
+    )
+    assert [op.weight.tolist() for op in lean.linears] == [
+        [[1, 0, 0], [0, 1, 0]],
+        [[0, 3], [0, 0]],
+        [[5, 0], [0, 0]],
+        [[1, 0]],
+    ]
+
+
 def test_every_layer_keeps_a_unit() -> None:
     nothing = np.zeros((4, 3))
     policy = policy_of(

@@ -98,7 +98,10 @@ def test_quantise_multiplies_with_the_rounded_inverse() -> None:
     third = TensorType((1,), "unsigned", 8, 0.3)
     inverse = np.float32(1) / np.float32(0.3)
     x = np.linspace(0, 80, 10_000).astype(np.float32)
-    assert (quantise(x, third) == np.clip(np.rint(x * inverse), 0, 255)).all()
+    x = np.concatenate([x, (np.arange(255, dtype=np.float32) + np.float32(0.5)) * np.float32(0.3)])
+    expected = np.clip(np.rint(x * inverse), 0, 255)
+    assert (quantise(x, third) == expected).all()
+    assert (expected != np.clip(np.rint(x / np.float32(0.3)), 0, 255)).any()  # it matters which
     assert quantise(x, TensorType((1,))).tobytes() == x.tobytes()
 
 
@@ -118,10 +121,19 @@ def test_prepare_flattens_two_axes() -> None:
 
 
 def test_prepare_normalises_in_float32() -> None:
-    mean, inv_std = floats(0.1, -2, 0), floats(0.7, 3, 1e20)
-    observation = Observation((3,), mean=mean, inv_std=inv_std, clip=4.0)
-    expected = [(np.float32(0.3) - mean[0]) * inv_std[0], 4.0, -4.0]
-    assert prepare(observation, [0.3, 5.0, -1e38])[0].tolist() == expected
+    rng = np.random.default_rng(0)
+    mean, inv_std = rng.normal(size=(2, 300)).astype(np.float32)
+    observation = Observation((300,), mean=mean, inv_std=inv_std, clip=0.75)
+    given = rng.normal(size=300)
+    for x, m, s, y in zip(given, mean, inv_std, prepare(observation, given)[0], strict=True):
+        expected = np.float32(np.float32(np.float32(x) - m) * s)
+        assert y == min(max(expected, np.float32(-0.75)), np.float32(0.75))
+
+
+def test_normalisation_that_overflows_is_clipped() -> None:
+    mean, inv_std = floats(3e38, -3e38), floats(1e20, 1e20)
+    observation = Observation((2,), mean=mean, inv_std=inv_std, clip=10.0)
+    assert prepare(observation, [-3e38, 3e38]).tolist() == [[-10, 10]]
 
 
 def test_prepare_moves_channels_last() -> None:

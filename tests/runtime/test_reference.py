@@ -1,7 +1,9 @@
 """The reference against a scalar interpreter, against torch, and as Stable-Baselines3 calls it."""
 
 import pickle
+import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -15,16 +17,18 @@ from torch.nn import functional
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.artifact.records import (
     Action,
+    Add,
     Conv,
     Dense,
     Flatten,
+    Kind,
     MaxPool,
     Observation,
     TensorType,
 )
 from rlcompress.runtime import Reference, with_golden
 from rlcompress.runtime.numerics import act
-from rlcompress.runtime.operations import exact_sum, finish, max_pool, ordered_sum, patches
+from rlcompress.runtime.operations import add, exact_sum, finish, max_pool, ordered_sum, patches
 from tests.policies import KINDS, policies, random_observations, random_policy
 from tests.runtime.scalar import scalar_values
 
@@ -177,6 +181,20 @@ def test_integer_network_agrees_with_torch_through_pool_and_flatten() -> None:
     assert np.array_equal(Reference(policy).forward(image), expected.numpy())
 
 
+@pytest.mark.parametrize("multipliers", [(0.37, 0.61), (0.7, 0.1), (1 / 3, 0.5)])
+def test_addition_rounds_each_product_and_the_sum(multipliers: tuple[float, float]) -> None:
+    op = Add("add", (0, 1), TensorType((1,), "signed", 8, 1.0), multipliers)
+    every = np.arange(-127, 128).astype(np.int8)
+    a, b = (x.reshape(-1, 1) for x in np.meshgrid(every, every))
+    first, second = np.float32(multipliers[0]), np.float32(multipliers[1])
+    products = (a.astype(np.float32) * first, b.astype(np.float32) * second)
+    assert products[0].dtype == np.float32
+    expected = np.rint(products[0] + products[1]).clip(-127, 127)
+    assert np.array_equal(add(op, a, b), expected)
+    fused = (a * np.float64(first) + b * np.float64(second)).astype(np.float32)
+    assert (np.rint(fused).clip(-127, 127) != expected).any()  # the roundings are visible
+
+
 def test_max_pool_pads_with_the_smallest_value() -> None:
     for kind, expected in (("float", -5.0), ("signed", -5), ("unsigned", 3)):
         x = np.array([3 if kind == "unsigned" else -5]).reshape(1, 1, 1, 1)
@@ -214,6 +232,37 @@ def test_survives_pickling() -> None:
     observations = random_observations(np.random.default_rng(4), policy.observation)
     copy = pickle.loads(pickle.dumps(Reference(policy)))
     assert copy.forward(observations).tobytes() == Reference(policy).forward(observations).tobytes()
+
+
+def test_a_file_runs_as_the_policy_does(tmp_path: Path) -> None:
+    policy = random_policy(np.random.default_rng(11), "conv_mixed")
+    observations = random_observations(np.random.default_rng(12), policy.observation)
+    with_golden(policy, observations).save(tmp_path / "actor.rlc")
+    loaded = Reference.load(tmp_path / "actor.rlc")
+    golden = loaded.policy.golden
+    assert golden is not None
+    assert loaded.forward(golden.observations).tobytes() == golden.outputs.tobytes()
+    assert (
+        loaded.forward(observations).tobytes() == Reference(policy).forward(observations).tobytes()
+    )
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("unsigned", 0), ("signed", -127), ("float", 0)])
+def test_sums_that_overflow_stay_defined(kind: Kind, expected: int) -> None:
+    """Infinity minus infinity becomes the lower limit, without a warning."""
+    layer = Dense(
+        "a",
+        (0,),
+        TensorType((1,), kind),
+        np.array([[2, -2]], np.int8),
+        np.ones(1, np.float32),
+        np.zeros(1, np.float32),
+        "none" if kind == "signed" else "relu",
+    )
+    policy = CompressedPolicy((layer,), Observation((2,)), Action("argmax"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Reference(policy).values([3e38, 3e38])[1].tolist() == [[expected]]
 
 
 @pytest.mark.parametrize("kind", ["mlp", "conv"])

@@ -1,4 +1,4 @@
-"""Hand-made policies of a few units, and the check that removing dead units changed nothing else."""
+"""Hand-made policies of a few units; checks that removing dead units changed nothing else."""
 
 from __future__ import annotations
 

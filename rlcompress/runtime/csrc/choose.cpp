@@ -20,15 +20,33 @@ bool sums_fit_float(const Taps& taps, float reach) {
 }
 
 Packing choose(const Op& op, const Taps& taps, const KernelTable& kernels) {
-  (void)kernels;
-  if (op.tag == OpTag::Conv) {
-    if (!op.linear.integer) return Packing::Planes;
-    return sums_fit_float(taps, 255.0F) ? Packing::Planes : Packing::Blocks;
-  }
   const double density = static_cast<double>(taps.stored) /
                          (static_cast<double>(taps.rows) * static_cast<double>(taps.column.size()));
-  if (op.linear.integer) return density < 0.3 ? Packing::Rows : Packing::Blocks;
+  if (op.tag == OpTag::Conv) {
+    if (!op.linear.integer) return Packing::Planes;
+    if (kernels.byte_windows) return density < 0.5 ? Packing::Windows : Packing::Blocks;
+    return sums_fit_float(taps, 255.0F) ? Packing::Planes : Packing::Blocks;
+  }
+  if (op.linear.integer) {
+    if (kernels.byte_table.lanes > 0) return density < 0.4 ? Packing::Sweep : Packing::Blocks;
+    return density < 0.3 ? Packing::Rows : Packing::Blocks;
+  }
+  if (kernels.float_table.lanes > 0 && density < 0.5) return Packing::Sweep;
   return density < 0.2 ? Packing::Rows : Packing::Columns;
+}
+
+// Rows with the most weights first, so that rows of one tile have about as many.
+std::vector<std::uint32_t> order_rows(const Taps& taps, std::uint32_t rows) {
+  std::vector<std::uint32_t> from(rows);
+  std::iota(from.begin(), from.end(), 0U);
+  std::stable_sort(from.begin(), from.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return taps.row[a].size() > taps.row[b].size();
+  });
+  return from;
+}
+
+bool gains_from_order(Packing packing) {
+  return packing == Packing::Sweep || packing == Packing::Windows;
 }
 
 }  // namespace
@@ -36,10 +54,15 @@ Packing choose(const Op& op, const Taps& taps, const KernelTable& kernels) {
 PackedLinear pack_linear(const Op& op, const Storage& input, Storage& output,
                          const KernelTable& kernels) {
   PackedLinear packed;
-  const Taps taps = make_taps(op, input);
+  Taps taps = make_taps(op, input);
   std::vector<std::uint32_t> from(op.linear.rows);
   std::iota(from.begin(), from.end(), 0U);
   packed.packing = choose(op, taps, kernels);
+  if (output.free_order && gains_from_order(packed.packing)) {
+    from = order_rows(taps, op.linear.rows);
+    reorder_rows(taps, from);
+    for (std::uint32_t place = 0; place < from.size(); ++place) output.order[from[place]] = place;
+  }
   pack_epilogue(packed, op, input, from);
   switch (packed.packing) {
     case Packing::Rows:
@@ -50,16 +73,20 @@ PackedLinear pack_linear(const Op& op, const Storage& input, Storage& output,
       break;
     case Packing::Columns:
       pack_columns(packed, taps);
-      pack_rows(packed, taps);
-      packed.exact_rows = true;
       break;
     case Packing::Planes:
       pack_planes(packed, taps, op, input, output);
       break;
     case Packing::Sweep:
+      pack_sweep(packed, taps, packed.integer ? kernels.byte_table : kernels.float_table);
+      break;
     case Packing::Windows:
+      pack_windows(packed, taps);
       break;
   }
+  const bool multiplies_zeros =
+      packed.packing == Packing::Columns || packed.packing == Packing::Sweep;
+  if (!packed.integer && multiplies_zeros) pack_rows(packed, taps);
   return packed;
 }
 

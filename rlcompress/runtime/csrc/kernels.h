@@ -43,6 +43,14 @@ struct RowsLayer {
   const float* weight = nullptr;
 };
 
+// How 64 bytes of table are loaded: all at once, or some quarters on their own.
+enum class ChunkLoad : std::uint8_t { Whole, Halves, LastQuarter, LastQuarters, Quarters };
+
+struct Chunk {
+  std::uint32_t piece[4];  // offset of each quarter
+  ChunkLoad load;
+};
+
 // Non-zeros in steps that a table look-up serves: each step looks `window` elements of the input,
 // from `offset` on, up for `lanes` rows x `slots` columns.
 struct SweepLayer {
@@ -55,15 +63,15 @@ struct SweepLayer {
 };
 
 // Non-zeros for a convolution whose table registers stay loaded for several positions. The input
-// window is cut into chunks of 64 bytes, each put together from four pieces; step k of a tile looks
-// up chunks c and c + 1. Even chunks hold table bytes 0..63, odd ones 64..127.
+// window is cut into chunks of 64 bytes, each put together from four pieces of 16; a step looks up
+// two neighbouring chunks, of which the even one holds table bytes 0..63 and the odd one 64..127.
 struct WindowsLayer {
   std::uint32_t tiles = 0;
   std::uint32_t chunks = 0;
-  const std::uint32_t* piece = nullptr;  // chunks x 4 offsets
-  const std::uint8_t* pieces = nullptr;  // per chunk: 1, 2 or 4 separate loads
-  const std::uint8_t* count = nullptr;  // steps per (group of 4 tiles, chunk pair, tile of the group)
-  const std::uint8_t* step = nullptr;  // 64 indices and 64 weights each, in that order
+  const Chunk* chunk = nullptr;
+  const std::uint8_t* count = nullptr;  // steps per (group of 4 tiles, pair of chunks, tile)
+  const std::uint8_t* step = nullptr;  // 64 indices and 64 weights each, in the order of `count`
+  const std::uint32_t* begin = nullptr;  // per group of tiles: its first step
 };
 
 // Every weight, zero or not: blocks of 4 columns x 16 rows, columns cut into contiguous segments.
@@ -101,6 +109,7 @@ struct PlanesLayer {
   float zero = 0;  // zero byte of a quantised input
 };
 
+constexpr std::uint32_t kTileGroup = 4;  // tiles whose sums a kernel keeps in registers
 constexpr std::uint32_t kNowhere = 0xFFFFFFFFU;
 constexpr std::uint32_t kLaneStep = 16;  // lists of lanes name groups of so many
 

@@ -79,6 +79,8 @@ void find_free_orders(const Program& program, Layout& layout) {
     const std::size_t output = layout.storage_of[k + 1];
     if (op.tag == OpTag::Dense || op.tag == OpTag::Conv) {
       ++writers[output];
+      // Float sums go through the columns in the order of the policy, and so should addresses.
+      if (!op.linear.integer) groups.fix(layout.storage_of[op.inputs[0]]);
       continue;
     }
     groups.join(layout.storage_of[op.inputs[0]], output);

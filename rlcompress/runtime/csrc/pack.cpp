@@ -22,6 +22,10 @@ const std::uint32_t* PackedLinear::keep(Aligned<std::uint32_t> values) {
   return indices_.emplace_back(std::move(values)).data();
 }
 template <>
+const Chunk* PackedLinear::keep(Aligned<Chunk> values) {
+  return chunks_.emplace_back(std::move(values)).data();
+}
+template <>
 const float* PackedLinear::keep(Aligned<float> values) {
   return floats_.emplace_back(std::move(values)).data();
 }

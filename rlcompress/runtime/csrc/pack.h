@@ -17,9 +17,8 @@ enum class Packing : std::uint8_t { Rows, Sweep, Windows, Blocks, Columns, Plane
 struct PackedLinear {
   Packing packing = Packing::Rows;
   bool integer = false;
-  bool exact_rows = false;  // `rows` is there as well, for inputs that are not finite
   Epilogue epilogue;
-  RowsLayer rows;
+  RowsLayer rows;  // also of float layers that multiply zeros, for inputs that are not finite
   SweepLayer sweep;
   WindowsLayer windows;
   BlocksLayer blocks;
@@ -42,6 +41,7 @@ struct PackedLinear {
   std::vector<Aligned<std::int32_t>> words_;
   std::vector<Aligned<std::uint32_t>> indices_;
   std::vector<Aligned<float>> floats_;
+  std::vector<Aligned<Chunk>> chunks_;
 };
 
 // `from[place]` is the row that lies at each place of the output.

@@ -1,5 +1,6 @@
 #include "taps.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "aligned.h"
@@ -48,6 +49,10 @@ Taps make_taps(const Op& op, const Storage& input) {
       if (weight[i] != 0) taps.row[r].push_back({taps.column[i], weight[i]});
     }
     taps.stored += taps.row[r].size();
+    if (linear.integer) {  // exact in any order; packing likes addresses that ascend
+      std::sort(taps.row[r].begin(), taps.row[r].end(),
+                [](const Tap& a, const Tap& b) { return a.offset < b.offset; });
+    }
   }
   return taps;
 }

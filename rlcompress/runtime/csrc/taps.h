@@ -22,7 +22,7 @@ struct Segment {
 
 struct Taps {
   std::uint32_t rows = 0;  // filled up to kChannelStep with empty ones
-  std::vector<std::vector<Tap>> row;  // ascending columns, zeros left out
+  std::vector<std::vector<Tap>> row;  // zeros left out; integers by offset, floats by column
   std::vector<std::uint32_t> column;  // offset of every column, stored or not
   std::vector<Segment> segments;  // the window
   std::size_t stored = 0;

@@ -7,6 +7,9 @@ golden data (``random_golden`` makes well-formed, meaningless ones).
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -96,6 +99,24 @@ def random_golden(rng: np.random.Generator, policy: CompressedPolicy, count: int
     else:
         actions = np.zeros((count, *action.shape), np.float32)
     return Golden(random_observations(rng, policy.observation, count), outputs, actions)
+
+
+def assert_same(found: Any, expected: Any, where: str = "policy") -> None:
+    """Two policies, records or arrays are equal, types of arrays included."""
+    if isinstance(expected, np.ndarray):
+        assert found.dtype == expected.dtype, where
+        np.testing.assert_array_equal(found, expected, err_msg=where)
+    elif is_dataclass(expected):
+        assert type(found) is type(expected), where
+        for field in fields(expected):
+            inner = f"{where}.{field.name}"
+            assert_same(getattr(found, field.name), getattr(expected, field.name), inner)
+    elif isinstance(expected, tuple):
+        assert len(found) == len(expected), where
+        for index, pair in enumerate(zip(found, expected, strict=True)):
+            assert_same(*pair, f"{where}[{index}]")
+    else:
+        assert found == expected, where
 
 
 def _observation(rng: np.random.Generator, what: str) -> Observation:

@@ -125,7 +125,7 @@ def read_weights(record: object, shape: Shape, dtype: Any, source: Source) -> An
     size = shape[0] * shape[1]
     source.reserve(size * np.dtype(dtype).itemsize)
     if name == "dense":
-        values = _read_values(records[0], size, dtype, source)
+        values = _read_values(records[0], size, dtype, source, shifted=False)
         if np.count_nonzero(values) != kept:
             raise ValueError(f"{kept} weights are announced, {np.count_nonzero(values)} are there")
         return values.reshape(shape)
@@ -136,7 +136,7 @@ def read_weights(record: object, shape: Shape, dtype: Any, source: Source) -> An
 
     source.reserve(16 * kept)
     positions = LAYOUTS[name].read(kept, shape, read)
-    values = _read_values(next(remaining), kept, dtype, source)
+    values = _read_values(next(remaining), kept, dtype, source, shifted=True)
     if values.dtype == np.int8:
         values = values + (values >= 0)
     weights = np.zeros(size, dtype)
@@ -166,9 +166,12 @@ def _write_values(values: AnyArray) -> tuple[Record, bytes]:
     return streams.write_floats(values)
 
 
-def _read_values(record: object, count: int, dtype: Any, source: Source) -> AnyArray:
+def _read_values(
+    record: object, count: int, dtype: Any, source: Source, *, shifted: bool
+) -> AnyArray:
     if np.dtype(dtype) == np.int8:
-        values = streams.read_integers(record, count, source, low=-127, high=127)
+        high = 126 if shifted else 127
+        values = streams.read_integers(record, count, source, low=-127, high=high)
         return values.astype(np.int8, copy=False)
     return streams.read_floats(record, count, source)
 

@@ -25,6 +25,9 @@ from rlcompress.sb3.observations import as_prepared, as_seen
 HALF_WIDTH = 1e-4
 """A value this close to the middle between two integers may be rounded either way."""
 
+SUM_ERROR = 2.0**-22
+"""So far may torch's float32 sum be from the exact one, as a share of the sum of magnitudes."""
+
 LARGEST_SHARE = 1e-4
 """The largest share of activations that may be rounded the other way."""
 
@@ -38,11 +41,13 @@ class Parity:
     Attributes:
         observations: how many were compared.
         activations: how many quantised activations were compared, each op on torch's own inputs.
-        ties: of them, those rounded the other way with a value within ``HALF_WIDTH`` of a half.
+        ties: of them, those rounded the other way with a value within ``HALF_WIDTH`` of a half (or
+            within what float32 can tell of a sum of that many and that large terms).
         violations: those that differ by more than that explains.
         touched: observations with a tie or violation anywhere on the way.
         largest_output_difference: of raw outputs, where no activation differs (relative to the
             largest output where that is above 1).
+        largest_touched_difference: the same where some activation differs.
         largest_action_difference: of all actions, in the action space's units; None if discrete.
         discrete_differences: observations with another discrete action; None if continuous.
         discrete_violations: of them, those whose two best actions are further apart than the
@@ -56,6 +61,7 @@ class Parity:
     violations: int
     touched: int
     largest_output_difference: float
+    largest_touched_difference: float
     largest_action_difference: float | None
     discrete_differences: int | None
     discrete_violations: int | None
@@ -138,7 +144,8 @@ class _Comparison:
         if rows.any():
             steps = before_rounding(op, types, [x[rows] for x in inputs])
             # A value near the middle may go to either side of it, and nowhere else.
-            tie = np.abs(steps - np.floor(steps) - 0.5) <= HALF_WIDTH
+            width = tie_width(op, types, [x[rows] for x in inputs])
+            tie = np.abs(steps - np.floor(steps) - 0.5) <= width
             near = np.abs(theirs[rows] - steps) < 1.0
             explained = int((differs[rows] & tie & near).sum())
             self._ties += explained
@@ -151,7 +158,7 @@ class _Comparison:
             np.concatenate(part) for part in zip(*self._blocks, strict=True)
         )
         size = np.maximum(1.0, np.abs(theirs).max(axis=1))
-        gaps = (np.abs(ours - theirs).max(axis=1) / size)[~touched]
+        gaps = np.abs(ours - theirs).max(axis=1) / size
         action = self._policy.action
         actions = act(action, ours)
         difference = differences = wrong = None
@@ -167,7 +174,8 @@ class _Comparison:
             ties=self._ties,
             violations=self._violations,
             touched=int(touched.sum()),
-            largest_output_difference=float(gaps.max(initial=0.0)),
+            largest_output_difference=float(gaps[~touched].max(initial=0.0)),
+            largest_touched_difference=float(gaps[touched].max(initial=0.0)),
             largest_action_difference=difference,
             discrete_differences=differences,
             discrete_violations=wrong,
@@ -194,6 +202,24 @@ def before_rounding(op: Op, types: list[TensorType], inputs: list[AnyArray]) -> 
         steps = activate(op.function, source, op.bound) * np.float64(op.output.inverse_scale)
     clamped: AnyArray = np.clip(steps, low, high)
     return clamped
+
+
+def tie_width(op: Op, types: list[TensorType], inputs: list[AnyArray]) -> AnyArray:
+    """How close to a half each output may be rounded either way, in steps of the output."""
+    if not isinstance(op, Linear):
+        return np.asarray(HALF_WIDTH)
+    magnitudes = replace(
+        op,
+        weight=np.abs(op.weight),
+        bias=np.abs(op.bias),
+        output=TensorType(op.output.shape),
+        function="none",
+    )
+    total = compile_op(magnitudes, types)(np.abs(inputs[0])).astype(np.float64)
+    straight = op.integer and op.function in ("none", "relu")
+    steps = total * (1.0 if straight else op.output.inverse_scale)
+    width: AnyArray = np.maximum(HALF_WIDTH, SUM_ERROR * steps)
+    return width
 
 
 def _torch_values(

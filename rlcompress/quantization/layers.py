@@ -17,6 +17,8 @@ from rlcompress.quantization.fake_quant import fake_quant_parameters, weight_sca
 from rlcompress.quantization.quantizer import ActivationQuantizer
 from rlcompress.spec import QuantSpec
 
+_SAMPLE = 2**14  # Weights that are summed to notice a change.
+
 
 class ResidualAdd(nn.Module):
     """The sum of two values of one shape, as a module so that it can be traced and quantised."""
@@ -77,9 +79,42 @@ class LayerQuantization:
         input_scale = None if self.source is None else self.source.grid.scale
         return fake_quant_parameters(layer.weight, layer.bias, scale, input_scale=input_scale)
 
+    def fingerprint(self, layer: nn.Linear | nn.Conv2d) -> tuple[object, ...]:
+        """What the rounded parameters depend on: they are the same while this is.
+
+        Version counters miss what is written through ``.data`` (SB3's target updates) or by a fused
+        optimizer, both of which change all weights; so a sample of the weights is summed too.
+        """
+        found: list[object] = [None if self.source is None else self.source.grid]
+        for parameter in (layer.weight, layer.bias):
+            if parameter is not None:
+                sample = parameter.flatten()[:: 1 + parameter.numel() // _SAMPLE]
+                found += [parameter.data_ptr(), parameter._version, float(sample.sum())]
+        return tuple(found)
+
     def finish(self, x: torch.Tensor, layer: nn.Module) -> torch.Tensor:
         """Round the layer's result where that is its task."""
         return x if self.output is None else self.output(x, layer)
+
+
+def _rounded_parameters(
+    layer: nn.Linear | nn.Conv2d, how: LayerQuantization
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The layer's rounded parameters; remembered between calls without gradients.
+
+    An environment step reads weights that nobody has changed since the last one, and rounding them
+    costs a large layer more than using them. On an accelerator asking would cost more than that.
+    """
+    on_cpu = layer.weight.device.type == "cpu"
+    if torch.is_grad_enabled() or how.weight_bits is None or not on_cpu:
+        return how.parameters(layer)
+    fingerprint = how.fingerprint(layer)
+    remembered = layer.__dict__.get("_remembered")
+    if remembered is None or remembered[0] != fingerprint:
+        remembered = fingerprint, how.parameters(layer)
+        layer.__dict__["_remembered"] = remembered
+    rounded: tuple[torch.Tensor, torch.Tensor | None] = remembered[1]
+    return rounded
 
 
 class QuantLinear(nn.Linear):
@@ -89,7 +124,7 @@ class QuantLinear(nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Apply the layer in quantised numbers."""
-        weight, bias = self.quantization.parameters(self)
+        weight, bias = _rounded_parameters(self, self.quantization)
         return self.quantization.finish(functional.linear(input, weight, bias), self)
 
 
@@ -100,7 +135,7 @@ class QuantConv2d(nn.Conv2d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Apply the layer in quantised numbers."""
-        weight, bias = self.quantization.parameters(self)
+        weight, bias = _rounded_parameters(self, self.quantization)
         return self.quantization.finish(self._conv_forward(input, weight, bias), self)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rlcompress.artifact import CompressedPolicy as CompressedPolicy
     from rlcompress.export.freeze import freeze as freeze
+    from rlcompress.runtime.engine import Engine as Engine
     from rlcompress.sb3.pruning_callback import PruningCallback as PruningCallback
     from rlcompress.sb3.qat_callback import QATCallback as QATCallback
     from rlcompress.spec import PruneSpec as PruneSpec
@@ -24,6 +25,7 @@ _HOMES = {
     "QATCallback": "rlcompress.sb3.qat_callback",
     "freeze": "rlcompress.export.freeze",
     "CompressedPolicy": "rlcompress.artifact",
+    "Engine": "rlcompress.runtime.engine",
 }
 
 __all__ = sorted(_HOMES)

@@ -146,13 +146,18 @@ def _unexpected(error: Exception, directory: Path) -> _Reported:
     if HydraConfig.get().verbose:
         sys.stderr.write(text)
     else:
-        try:
-            (directory / "error.txt").write_text(text)
-            line += f" (traceback in {directory / 'error.txt'})"
-        except OSError:
-            line += " (hydra.verbose=true shows the traceback)"
+        line += f" ({_keep_traceback(text, directory)})"
     _say(line)
     return _Reported(FAILED)
+
+
+def _keep_traceback(text: str, directory: Path) -> str:
+    """Write a traceback where the job has a directory of its own; says where to find it."""
+    if directory != Path.cwd():
+        with contextlib.suppress(OSError):
+            (directory / "error.txt").write_text(text)
+            return f"traceback in {directory / 'error.txt'}"
+    return "hydra.verbose=true shows the traceback"
 
 
 def _say(line: str) -> None:

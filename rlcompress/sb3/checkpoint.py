@@ -5,10 +5,12 @@ An SB3 zip is a pickle inside: open only files whose origin you trust.
 
 from __future__ import annotations
 
+import base64
 import copy
 import importlib
 import io
 import json
+import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -74,15 +76,47 @@ def load(path: Path | str, device: str = "cpu") -> BaseAlgorithm:
         algorithm = getattr(importlib.import_module(package), name)
     except ImportError:
         raise ValueError(f"{path} holds a {name} model; install {package} to read it") from None
-    custom = {}
-    if "replay_buffer_class" in data:
-        custom = {"replay_buffer_class": ReplayBuffer, "replay_buffer_kwargs": {}}
-        custom |= {"buffer_size": SMALL_BUFFER * int(data.get("n_envs", 1))}
-        custom |= {"optimize_memory_usage": False}
+    custom = _replaced(data)
     model: BaseAlgorithm = algorithm.load(path, device=device, custom_objects=custom)
     if "quantisation" in extra:
         _quantise(model, extra["quantisation"])
     return model
+
+
+def _replaced(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What is not taken from the zip as it stands.
+
+    Older zips hold spaces of ``gym``, which ``gymnasium`` replaces, and schedules as byte code of
+    their Python version, which only training needs.
+    """
+    custom: dict[str, Any] = {"lr_schedule": None, "exploration_schedule": None}
+    for name, harmless in (("learning_rate", 0.0), ("clip_range", 0.2), ("clip_range_vf", None)):
+        if isinstance(data.get(name), dict):
+            custom[name] = harmless
+    for name in ("observation_space", "action_space"):
+        custom[name] = _space(data, name)
+    if "replay_buffer_class" in data:
+        custom |= {"replay_buffer_class": ReplayBuffer, "replay_buffer_kwargs": {}}
+        custom |= {"buffer_size": SMALL_BUFFER * int(data.get("n_envs", 1))}
+        custom |= {"optimize_memory_usage": False}
+    return custom
+
+
+class _SpaceReader(pickle.Unpickler):
+    """Reads spaces of ``gym`` as those of ``gymnasium``, which took over their layout."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "gym" or module.startswith("gym."):
+            module = module.replace("gym", "gymnasium", 1)
+        return super().find_class(module, name)
+
+
+def _space(data: Mapping[str, Any], name: str) -> Any:
+    try:
+        return _SpaceReader(io.BytesIO(base64.b64decode(data[name][":serialized:"]))).load()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"cannot read the {name} in this zip ({reason})") from None
 
 
 def _quantise(model: BaseAlgorithm, content: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from rlcompress.artifact.file import write_bytes
 from rlcompress.evaluation.rollout import Evaluation, evaluate, record_observations, select_golden
 from rlcompress.export.freeze import freeze
 from rlcompress.export.freeze_parity import Parity, parity
-from rlcompress.runtime.reference import Reference
+from rlcompress.runtime.engine import Engine
 from rlcompress.sb3.checkpoint import load, save
 from rlcompress.sb3.environments import evaluation_seed
 from rlcompress.sb3.observations import sample_size
@@ -62,7 +62,7 @@ class Finish:
             write_bytes(self._directory.saved("ptq", which), save(model))
             yield self._row(model, "ptq", which)
         for row, policy in self._artifacts:
-            found = self._evaluate(Reference(policy), ".rlc", row.step)
+            found = self._evaluate(Engine(policy), ".rlc", row.step)
             yield replace(row, variant=".rlc", return_mean=found.mean, return_std=found.std)
 
     def _quantise_(self, model: BaseAlgorithm) -> None:

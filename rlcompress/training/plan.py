@@ -12,7 +12,7 @@ from rlcompress.sb3.env_spec import EnvSpec, algorithm_for, network_for
 from rlcompress.sb3.networks import policy_for
 from rlcompress.spec import Granularity, PolynomialSchedule, PruneSpec, QuantSpec
 from rlcompress.training.phases import Timeline
-from rlcompress.training.settings import Recipe, Settings, recipe_name
+from rlcompress.training.settings import A2cRecipe, Recipe, Settings, recipe_name
 
 Algo = Literal["sac", "td3", "ddpg", "tqc", "dqn", "qrdqn", "ppo", "a2c"]
 
@@ -92,10 +92,8 @@ def make_plan(settings: Settings, env: EnvSpec) -> Plan:
     if extra is None:
         extra = round(0.2 * total) if quant is not None and not ptq else 0
     _check_lengths(recipe, total, extra, prune)
-    if quant is not None and not ptq and extra == 0:
-        raise ValueError(
-            "quant=true needs extra_timesteps of at least 1, got 0 (or ask for quant=ptq)"
-        )
+    if quant is not None and not ptq:
+        _check_extra(extra, recipe, settings.n_envs)
     timeline = Timeline(
         length=total + extra,
         pruning=None if prune is None else prune.schedule.window(total),
@@ -169,6 +167,19 @@ def _quant_spec(settings: Settings) -> QuantSpec | None:
         skip=tuple(asked.skip),
     )
     return None if settings.quant in (False, "false") else spec
+
+
+def _check_extra(extra: int, recipe: Recipe, n_envs: int) -> None:
+    """Quantisation begins with a rollout; on-policy algorithms also need one to calibrate on."""
+    on_policy = isinstance(recipe, A2cRecipe)
+    steps: int = getattr(recipe, "n_steps" if on_policy else "train_freq")
+    rollout = n_envs * steps
+    smallest = rollout * (3 if on_policy else 2)
+    if extra < smallest:
+        raise ValueError(
+            f"extra_timesteps={extra} is too short for quantisation-aware training: with "
+            f"rollouts of {rollout} steps it needs at least {smallest} (or ask for quant=ptq)"
+        )
 
 
 def _check_lengths(recipe: Recipe, total: int, extra: int, prune: PruneSpec | None) -> None:

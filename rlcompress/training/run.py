@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rlcompress.pruning.pruner import format_report
 from rlcompress.sb3 import quantise
+from rlcompress.sb3.drawing import DrawCallback
 from rlcompress.sb3.environments import describe, make_evaluation_env, make_training_env
 from rlcompress.sb3.pruning_callback import PruningCallback
 from rlcompress.sb3.qat_callback import QATCallback
@@ -46,6 +47,7 @@ class Run:
     evaluation_env: VecEnv
     pruning: PruningCallback | None
     qat: QATCallback | None
+    drawing: DrawCallback | None
 
     def sparsity(self) -> float:
         """Fraction of zeros in the actor's counted weights, now."""
@@ -73,6 +75,7 @@ class Run:
             self.qat,
             EvaluationCallback(evaluator),
             BoardCallback(self.plan.timeline.length),
+            self.drawing,
             progress,
         ]
         self.model.set_logger(configure(str(self.directory.path), ["tensorboard"]))
@@ -135,7 +138,12 @@ def prepare(
 
 def _build(plan: Plan, directory: RunDirectory) -> Run:
     settings = plan.settings
-    training_env = make_training_env(plan.env, settings.n_envs, seed=settings.seed)
+    training_env = make_training_env(
+        plan.env,
+        settings.n_envs,
+        seed=settings.seed,
+        render_mode="rgb_array" if settings.draw_every else None,
+    )
     evaluation_env = make_evaluation_env(
         plan.env, seed=settings.seed, max_episode_steps=settings.eval_episode_steps
     )
@@ -151,4 +159,7 @@ def _build(plan: Plan, directory: RunDirectory) -> Run:
             callback.reattach(model)
     if plan.quant is not None:
         quantise.check(model, plan.quant)
-    return Run(plan, directory, Console(), model, evaluation_env, pruning, qat)
+    drawing = None
+    if settings.draw_every:
+        drawing = DrawCallback(settings.draw_every, directory.path / "drawings")
+    return Run(plan, directory, Console(), model, evaluation_env, pruning, qat, drawing)

@@ -10,10 +10,16 @@ from rlcompress.export.onnx_ops import Network
 
 
 def write_observation(network: Network, observation: Observation, name: str) -> None:
-    """Write value 0 from the graph's input ``name``: layout and normalisation; bytes stay bytes."""
+    """Write value 0 from the graph's input ``name``: normalisation and layout.
+
+    Bytes become real numbers before they are moved; the other way round OpenVINO computes the first
+    convolution in float.
+    """
     graph = network.graph
-    if observation.mean is not None:
-        assert observation.inv_std is not None
+    if observation.image:
+        network.integers[0] = name
+        name = network.real(0)
+    elif observation.mean is not None:
         name = _normalise(graph, observation, name)
     if len(observation.shape) != 3:
         if len(observation.shape) != 1:
@@ -22,14 +28,13 @@ def write_observation(network: Network, observation: Observation, name: str) -> 
             name = graph.add("Reshape", [name, shape], "flat")
     elif not observation.channels_first:
         name = graph.add("Transpose", [name], "channels_first", perm=[0, 3, 1, 2])
-    (network.integers if observation.image else network.floats)[0] = name
+    network.floats[0] = name
 
 
 def _normalise(graph: Graph, observation: Observation, name: str) -> str:
-    mean = graph.constant(np.float32(observation.mean).reshape(observation.shape), "normalise/mean")
-    inv_std = graph.constant(
-        np.float32(observation.inv_std).reshape(observation.shape), "normalise/inv_std"
-    )
+    assert observation.mean is not None and observation.inv_std is not None
+    mean = graph.constant(observation.mean.reshape(observation.shape), "normalise/mean")
+    inv_std = graph.constant(observation.inv_std.reshape(observation.shape), "normalise/inv_std")
     limits = [
         graph.constant(np.float32(-observation.clip), "normalise/lowest"),
         graph.constant(np.float32(observation.clip), "normalise/highest"),

@@ -46,7 +46,8 @@ def to_onnx(
     saves runtimes a Clip per value (a few per cent of a residual network's time).
 
     Where a CPU has no int8 dot product (x86 before VNNI), onnxruntime's default kernels saturate
-    intermediate sums of uint8 x int8; the session option ``session.x64quantprecision=1`` is exact.
+    intermediate sums of uint8 x int8; there its session option ``session.x64quantprecision`` = 1
+    is exact (and twice as slow; elsewhere it is only slow).
 
     Raises:
         ImportError: where onnx is not installed.

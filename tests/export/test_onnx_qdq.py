@@ -154,6 +154,25 @@ def test_integer_layers_fuse_into_integer_kernels(tmp_path: Path) -> None:
     assert found["QLinearConv"] == 3 and found["QGemm"] == 2
 
 
+def test_openvino_computes_every_convolution_in_integers() -> None:
+    openvino = pytest.importorskip("openvino")
+    builder = Builder(np.random.default_rng(0), Observation((20, 20, 4), True, False, 1 / 255))
+    for _ in range(2):
+        builder.conv(16, (4, 4), stride=(2, 2))
+    builder.flatten()
+    builder.dense(3, "none", final=True)
+    model = to_onnx(builder.policy(Action("argmax")), exact_limits=False)
+    core = openvino.Core()
+    options = {"PERF_COUNT": True, "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)
+    request = compiled.create_infer_request()
+    request.infer([np.zeros((1, 20, 20, 4), np.uint8)])
+    info = request.get_profiling_info()
+    kinds = [row.exec_type for row in info if row.node_type == "Convolution"]
+    assert len(kinds) == 2
+    assert all(kind.upper().endswith(("I8", "U8")) for kind in kinds), kinds
+
+
 def test_model_states_names_and_versions(tmp_path: Path) -> None:
     policy, _ = case("conv", 0)
     path = tmp_path / "policy.onnx"

@@ -59,11 +59,10 @@ def trace(
         for handle in handles:
             handle.remove()
     last = recorder.value_of(result, "the network's output")
-    # What was computed beside the way to the output (a second head) is of no interest.
     if last != len(recorder.nodes):
         raise ValueError(
-            f"the network's output is that of {recorder.nodes[last - 1].name!r} although "
-            f"{recorder.nodes[-1].name!r} ran after it; leave out what inference does not need"
+            f"{recorder.nodes[-1].name!r} ran after what the network returns was computed; run "
+            "nothing but what the output needs"
         )
     return tuple(recorder.nodes)
 

@@ -1,0 +1,1 @@
+"""Tests of fake quantisation: arithmetic, ranges, tracing, and networks that are turned into it."""

@@ -49,7 +49,7 @@ class PolynomialSchedule:
         if progress <= self.begin:
             return self.initial
         remaining = 1.0 - (progress - self.begin) / (self.end - self.begin)
-        return final + (self.initial - final) * remaining**self.power
+        return float(final + (self.initial - final) * remaining**self.power)
 
     def window(self, total_timesteps: int) -> tuple[int, int]:
         """First and last step of pruning for a run of ``total_timesteps``."""

@@ -19,16 +19,33 @@ bool sums_fit_float(const Taps& taps, float reach) {
   return true;
 }
 
+// The table with which a sweep over these taps is fastest.
+const TableShape& best_table(const Op& op, const Taps& taps, const KernelTable& kernels) {
+  if (!op.linear.integer) return kernels.float_table;
+  const TableShape* best = nullptr;
+  double least = 0;
+  for (const TableShape& table : kernels.byte_tables) {
+    if (table.lanes == 0) continue;
+    const float cost = op.tag == OpTag::Conv ? table.shared_cost : table.step_cost;
+    const double total = static_cast<double>(sweep_steps(taps, table)) * static_cast<double>(cost);
+    if (best == nullptr || total < least) {
+      best = &table;
+      least = total;
+    }
+  }
+  return *best;
+}
+
 Packing choose(const Op& op, const Taps& taps, const KernelTable& kernels) {
   const double density = static_cast<double>(taps.stored) /
                          (static_cast<double>(taps.rows) * static_cast<double>(taps.column.size()));
   if (op.tag == OpTag::Conv) {
     if (!op.linear.integer) return Packing::Planes;
-    if (kernels.byte_windows) return density < 0.5 ? Packing::Windows : Packing::Blocks;
+    if (kernels.byte_tables[0].lanes > 0) return density < 0.5 ? Packing::Sweep : Packing::Blocks;
     return sums_fit_float(taps, 255.0F) ? Packing::Planes : Packing::Blocks;
   }
   if (op.linear.integer) {
-    if (kernels.byte_table.lanes > 0) return density < 0.4 ? Packing::Sweep : Packing::Blocks;
+    if (kernels.byte_tables[0].lanes > 0) return density < 0.4 ? Packing::Sweep : Packing::Blocks;
     return density < 0.3 ? Packing::Rows : Packing::Blocks;
   }
   if (kernels.float_table.lanes > 0 && density < 0.5) return Packing::Sweep;
@@ -45,10 +62,6 @@ std::vector<std::uint32_t> order_rows(const Taps& taps, std::uint32_t rows) {
   return from;
 }
 
-bool gains_from_order(Packing packing) {
-  return packing == Packing::Sweep || packing == Packing::Windows;
-}
-
 }  // namespace
 
 PackedLinear pack_linear(const Op& op, const Storage& input, Storage& output,
@@ -58,7 +71,7 @@ PackedLinear pack_linear(const Op& op, const Storage& input, Storage& output,
   std::vector<std::uint32_t> from(op.linear.rows);
   std::iota(from.begin(), from.end(), 0U);
   packed.packing = choose(op, taps, kernels);
-  if (output.free_order && gains_from_order(packed.packing)) {
+  if (output.free_order && packed.packing == Packing::Sweep) {
     from = order_rows(taps, op.linear.rows);
     reorder_rows(taps, from);
     for (std::uint32_t place = 0; place < from.size(); ++place) output.order[from[place]] = place;
@@ -78,10 +91,7 @@ PackedLinear pack_linear(const Op& op, const Storage& input, Storage& output,
       pack_planes(packed, taps, op, input, output);
       break;
     case Packing::Sweep:
-      pack_sweep(packed, taps, packed.integer ? kernels.byte_table : kernels.float_table);
-      break;
-    case Packing::Windows:
-      pack_windows(packed, taps);
+      pack_sweep(packed, taps, best_table(op, taps, kernels));
       break;
   }
   const bool multiplies_zeros =

@@ -84,8 +84,6 @@ void run_linear(const Plan& plan, const Step& step, Workspace& workspace, std::s
     case Packing::Sweep:
       if (!linear.integer) return run_checked(plan, step, floats, out, spots, count);
       return k.sweep_integer(linear.sweep, linear.epilogue, bytes, out, spots, count);
-    case Packing::Windows:
-      return k.windows(linear.windows, linear.epilogue, bytes, out, spots, count);
     case Packing::Blocks:
       return k.blocks(linear.blocks, linear.epilogue, bytes, out, spots, count);
     case Packing::Columns:
@@ -109,36 +107,37 @@ void run_planes(const Plan& plan, const Step& step, Workspace& workspace, std::s
   plan.kernels->planes(linear.planes, linear.epilogue, planes, out, groups, count, linear.integer);
 }
 
-void run_steps(const Plan& plan, Workspace& workspace, std::size_t samples) {
-  for (const Step& step : plan.steps) {
-    if (step.tag == OpTag::Dense) {
-      run_linear(plan, step, workspace, 0, step.spots.data(), samples);
-      continue;
-    }
-    for (std::size_t s = 0; s < samples; ++s) {
-      switch (step.tag) {
-        case OpTag::Conv:
-          if (step.linear.packing == Packing::Planes) {
-            run_planes(plan, step, workspace, s, step.groups.data(), step.groups.size());
-          } else {
-            run_linear(plan, step, workspace, s, step.spots.data(), step.spots.size());
-          }
-          break;
-        case OpTag::MaxPool:
-          run_pool(plan, step, workspace, s);
-          break;
-        case OpTag::Add:
-          run_add(plan, step, workspace, s);
-          break;
-        case OpTag::Activation:
-          run_map(plan, step, workspace, s);
-          break;
-        case OpTag::Dense:
-        case OpTag::Flatten:
-          break;
-      }
+void run_step(const Plan& plan, const Step& step, Workspace& workspace, std::size_t samples) {
+  if (step.tag == OpTag::Dense) {
+    return run_linear(plan, step, workspace, 0, step.spots.data(), samples);
+  }
+  for (std::size_t s = 0; s < samples; ++s) {
+    switch (step.tag) {
+      case OpTag::Conv:
+        if (step.linear.packing == Packing::Planes) {
+          run_planes(plan, step, workspace, s, step.groups.data(), step.groups.size());
+        } else {
+          run_linear(plan, step, workspace, s, step.spots.data(), step.spots.size());
+        }
+        break;
+      case OpTag::MaxPool:
+        run_pool(plan, step, workspace, s);
+        break;
+      case OpTag::Add:
+        run_add(plan, step, workspace, s);
+        break;
+      case OpTag::Activation:
+        run_map(plan, step, workspace, s);
+        break;
+      case OpTag::Dense:
+      case OpTag::Flatten:
+        break;
     }
   }
+}
+
+void run_steps(const Plan& plan, Workspace& workspace, std::size_t samples) {
+  for (const Step& step : plan.steps) run_step(plan, step, workspace, samples);
 }
 
 }  // namespace rlcompress

@@ -6,6 +6,8 @@
 
 namespace rlcompress {
 
+void run_step(const Plan& plan, const Step& step, Workspace& workspace, std::size_t samples);
+
 // All steps on the first `samples` samples of the workspace.
 void run_steps(const Plan& plan, Workspace& workspace, std::size_t samples);
 

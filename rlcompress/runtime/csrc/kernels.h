@@ -31,6 +31,7 @@ struct Epilogue {
   float bound = 1;
   Function function = Function::None;
   bool direct = false;  // the multiplier already holds 1 / scale
+  bool bounded = false;  // no scaled accumulator can leave int32
   bool quantised = false;
 };
 
@@ -43,35 +44,17 @@ struct RowsLayer {
   const float* weight = nullptr;
 };
 
-// How 64 bytes of table are loaded: all at once, or some quarters on their own.
-enum class ChunkLoad : std::uint8_t { Whole, Halves, LastQuarter, LastQuarters, Quarters };
-
-struct Chunk {
-  std::uint32_t piece[4];  // offset of each quarter
-  ChunkLoad load;
-};
-
-// Non-zeros in steps that a table look-up serves: each step looks `window` elements of the input,
-// from `offset` on, up for `lanes` rows x `slots` columns.
+// Non-zeros in steps that one table look-up serves: `window` elements of the input from `offset` on
+// are the table from which `lanes` rows take `slots` columns each.
 struct SweepLayer {
   std::uint32_t tiles = 0;
   const std::uint32_t* begin = nullptr;  // tiles + 1: steps of each tile
+  std::uint32_t window = 0;
   const std::uint32_t* offset = nullptr;  // per step
   const std::uint8_t* index = nullptr;  // per step lanes x slots
-  const void* weight = nullptr;  // per step lanes x slots, int8 or float
+  const std::int8_t* integer_weight = nullptr;  // per step lanes x slots, one of the two
+  const float* weight = nullptr;
   bool one_window = false;  // every offset is 0
-};
-
-// Non-zeros for a convolution whose table registers stay loaded for several positions. The input
-// window is cut into chunks of 64 bytes, each put together from four pieces of 16; a step looks up
-// two neighbouring chunks, of which the even one holds table bytes 0..63 and the odd one 64..127.
-struct WindowsLayer {
-  std::uint32_t tiles = 0;
-  std::uint32_t chunks = 0;
-  const Chunk* chunk = nullptr;
-  const std::uint8_t* count = nullptr;  // steps per (group of 4 tiles, pair of chunks, tile)
-  const std::uint8_t* step = nullptr;  // 64 indices and 64 weights each, in the order of `count`
-  const std::uint32_t* begin = nullptr;  // per group of tiles: its first step
 };
 
 // Every weight, zero or not: blocks of 4 columns x 16 rows, columns cut into contiguous segments.
@@ -109,7 +92,6 @@ struct PlanesLayer {
   float zero = 0;  // zero byte of a quantised input
 };
 
-constexpr std::uint32_t kTileGroup = 4;  // tiles whose sums a kernel keeps in registers
 constexpr std::uint32_t kNowhere = 0xFFFFFFFFU;
 constexpr std::uint32_t kLaneStep = 16;  // lists of lanes name groups of so many
 
@@ -155,14 +137,16 @@ struct TableShape {
   std::uint32_t slots = 0;
   std::uint32_t window = 0;
   std::uint32_t align = 1;  // of a window's offset, in elements
+  float step_cost = 0;  // cycles, when one position is computed at a time
+  float shared_cost = 0;  // cycles, when a step serves many positions
 };
 
 using SpotList = const Spot*;
 
 struct KernelTable {
   const char* isa;
-  TableShape byte_table, float_table;
-  bool byte_windows;  // whether byte_windows_run exists
+  TableShape byte_tables[2];
+  TableShape float_table;
 
   void (*rows_integer)(const RowsLayer&, const Epilogue&, const std::uint8_t* in, void* out,
                        SpotList spots, std::size_t count);
@@ -172,8 +156,6 @@ struct KernelTable {
                         SpotList spots, std::size_t count);
   void (*sweep_float)(const SweepLayer&, const Epilogue&, const float* in, void* out,
                       SpotList spots, std::size_t count);
-  void (*windows)(const WindowsLayer&, const Epilogue&, const std::uint8_t* in, void* out,
-                  SpotList spots, std::size_t count);
   void (*blocks)(const BlocksLayer&, const Epilogue&, const std::uint8_t* in, void* out,
                  SpotList spots, std::size_t count);
   void (*columns)(const ColumnsLayer&, const Epilogue&, const float* in, void* out, SpotList spots,

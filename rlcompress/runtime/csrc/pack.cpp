@@ -1,6 +1,7 @@
 #include "pack.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace rlcompress {
@@ -22,10 +23,6 @@ const std::uint32_t* PackedLinear::keep(Aligned<std::uint32_t> values) {
   return indices_.emplace_back(std::move(values)).data();
 }
 template <>
-const Chunk* PackedLinear::keep(Aligned<Chunk> values) {
-  return chunks_.emplace_back(std::move(values)).data();
-}
-template <>
 const float* PackedLinear::keep(Aligned<float> values) {
   return floats_.emplace_back(std::move(values)).data();
 }
@@ -44,6 +41,17 @@ Aligned<std::int32_t> shifted_bias(const LinearWeights& linear, std::uint8_t zer
     bias[place] = static_cast<std::int32_t>(static_cast<std::uint32_t>(shifted));
   }
   return bias;
+}
+
+// Whether every int32 accumulator times its multiplier is well within int32.
+bool scaled_sums_fit(const LinearWeights& linear) {
+  for (std::uint32_t row = 0; row < linear.rows; ++row) {
+    double reach = std::fabs(static_cast<double>(linear.integer_bias[row]));
+    const float* weight = linear.weight.data() + row * linear.columns;
+    for (std::size_t i = 0; i < linear.columns; ++i) reach += 255.0 * std::fabs(weight[i]);
+    if (reach * std::fabs(linear.multiplier[row]) > 1e9) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -80,6 +88,7 @@ void pack_epilogue(PackedLinear& packed, const Op& op, const Storage& input,
     e.inverse_scale = op.output.inverse_scale();
     e.direct =
         linear.integer && (op.function == Function::None || op.function == Function::Relu);
+    e.bounded = e.direct && scaled_sums_fit(linear);
   }
 }
 

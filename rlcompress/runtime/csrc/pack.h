@@ -11,7 +11,7 @@
 
 namespace rlcompress {
 
-enum class Packing : std::uint8_t { Rows, Sweep, Windows, Blocks, Columns, Planes };
+enum class Packing : std::uint8_t { Rows, Sweep, Blocks, Columns, Planes };
 
 // A layer as a kernel reads it: views, and the memory behind them.
 struct PackedLinear {
@@ -20,7 +20,6 @@ struct PackedLinear {
   Epilogue epilogue;
   RowsLayer rows;  // also of float layers that multiply zeros, for inputs that are not finite
   SweepLayer sweep;
-  WindowsLayer windows;
   BlocksLayer blocks;
   ColumnsLayer columns;
   PlanesLayer planes;
@@ -41,7 +40,6 @@ struct PackedLinear {
   std::vector<Aligned<std::int32_t>> words_;
   std::vector<Aligned<std::uint32_t>> indices_;
   std::vector<Aligned<float>> floats_;
-  std::vector<Aligned<Chunk>> chunks_;
 };
 
 // `from[place]` is the row that lies at each place of the output.
@@ -52,7 +50,8 @@ void pack_blocks(PackedLinear& packed, const Taps& taps);
 void pack_columns(PackedLinear& packed, const Taps& taps);
 void pack_planes(PackedLinear& packed, const Taps& taps, const Op& op, const Storage& input,
                  const Storage& output);
+// Steps that a sweep over these taps takes.
+std::size_t sweep_steps(const Taps& taps, const TableShape& table);
 void pack_sweep(PackedLinear& packed, const Taps& taps, const TableShape& table);
-void pack_windows(PackedLinear& packed, const Taps& taps);
 
 }  // namespace rlcompress

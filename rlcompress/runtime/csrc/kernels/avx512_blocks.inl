@@ -1,0 +1,69 @@
+// Dense weights: four columns of sixteen rows per instruction.
+
+RLC_INLINE __m512i four_bytes(const std::uint8_t* p) {
+  std::int32_t word;
+  std::memcpy(&word, p, sizeof word);
+  return _mm512_set1_epi32(word);
+}
+
+// Weights are loaded once for all positions, inputs once for all tiles.
+template <int tiles, int positions>
+inline void block_strip(const BlocksLayer& layer, const Finish& finish, const std::uint8_t* in,
+                        void* out, const Spot* spots, std::uint32_t tile) {
+  __m512i acc[positions][tiles];
+  const std::uint8_t* x[positions];
+  const std::size_t stride = std::size_t{layer.blocks} * 64;
+  const std::int8_t* w = layer.weight + tile * stride;
+  repeat<positions>([&](auto p) RLC_INLINE_LAMBDA {
+    x[p] = in + spots[p].in;
+    repeat<tiles>([&](auto t) RLC_INLINE_LAMBDA {
+      acc[p][t] = load(finish.e.integer_bias + (tile + t) * 16);
+    });
+  });
+  for (std::uint32_t block = 0; block < layer.blocks; ++block, w += 64) {
+    const std::uint32_t offset = layer.offset[block];
+    __m512i weights[tiles];
+    repeat<tiles>([&](auto t) RLC_INLINE_LAMBDA { weights[t] = load(w + t * stride); });
+    repeat<positions>([&](auto p) RLC_INLINE_LAMBDA {
+      const __m512i values = four_bytes(x[p] + offset);
+      repeat<tiles>([&](auto t) RLC_INLINE_LAMBDA {
+        acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], values, weights[t]);
+      });
+    });
+  }
+  repeat<positions>([&](auto p) RLC_INLINE_LAMBDA {
+    if constexpr (tiles == 4) {
+      finish.tiles(acc[p], tile * 16, out, spots[p].out);
+    } else {
+      repeat<tiles>([&](auto t) RLC_INLINE_LAMBDA {
+        finish.one(acc[p][t], (tile + t) * 16, out, spots[p].out);
+      });
+    }
+  });
+}
+
+template <int positions>
+inline void block_strips(const BlocksLayer& layer, const Finish& finish, const std::uint8_t* in,
+                         void* out, const Spot* spots) {
+  std::uint32_t tile = 0;
+  for (; tile + 4 <= layer.tiles; tile += 4) {
+    block_strip<4, positions>(layer, finish, in, out, spots, tile);
+  }
+  if (tile + 2 <= layer.tiles) {
+    block_strip<2, positions>(layer, finish, in, out, spots, tile);
+    tile += 2;
+  }
+  if (tile < layer.tiles) block_strip<1, positions>(layer, finish, in, out, spots, tile);
+}
+
+void blocks(const BlocksLayer& layer, const Epilogue& e, const std::uint8_t* in, void* out,
+            SpotList spots, std::size_t count) {
+  const Finish finish(e);
+  std::size_t s = 0;
+  for (; s + 6 <= count; s += 6) block_strips<6>(layer, finish, in, out, spots + s);
+  if (s + 4 <= count) {
+    block_strips<4>(layer, finish, in, out, spots + s);
+    s += 4;
+  }
+  for (; s < count; ++s) block_strips<1>(layer, finish, in, out, spots + s);
+}

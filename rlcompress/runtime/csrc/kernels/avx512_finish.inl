@@ -1,0 +1,87 @@
+// From int32 accumulators in registers to outputs.
+
+RLC_INLINE __m512i load(const void* p) { return _mm512_loadu_si512(p); }
+
+// What the end of an integer layer needs, in registers.
+class Finish {
+ public:
+  explicit Finish(const Epilogue& epilogue)
+      : e(epilogue),
+        low_(_mm512_set1_ps(epilogue.low)),
+        high_(_mm512_set1_ps(epilogue.high)),
+        zero_(_mm512_set1_epi16(static_cast<short>(epilogue.zero))),
+        low_byte_(_mm512_set1_epi8(static_cast<char>(static_cast<int>(e.low) + e.zero))),
+        high_byte_(_mm512_set1_epi8(static_cast<char>(static_cast<int>(e.high) + e.zero))) {}
+
+  bool to_bytes() const { return e.direct && e.quantised; }
+
+  // Sixteen outputs of any kind.
+  RLC_INLINE void one(__m512i acc, std::size_t row, void* out, std::size_t at) const {
+    finish(e, {scaled(acc, row)}, out, at + row);
+  }
+
+  // Four times sixteen outputs as bytes, one after the other. Packing saturates, so limits are
+  // applied to bytes; it works within 128-bit lanes, which the permutation puts in order.
+  RLC_INLINE __m512i four(__m512i a, __m512i b, __m512i c, __m512i d, const std::size_t (&row)[4]) const {
+    const __m512i first = _mm512_packs_epi32(rounded(a, row[0]), rounded(b, row[1]));
+    const __m512i second = _mm512_packs_epi32(rounded(c, row[2]), rounded(d, row[3]));
+    __m512i bytes = _mm512_packus_epi16(_mm512_adds_epi16(first, zero_),
+                                        _mm512_adds_epi16(second, zero_));
+    bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, low_byte_), high_byte_);
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_permutexvar_epi32(order, bytes);
+  }
+
+  // Four neighbouring tiles of one position.
+  RLC_INLINE void tiles(const __m512i (&acc)[4], std::size_t row, void* out, std::size_t at) const {
+    if (to_bytes()) {
+      const std::size_t rows[4] = {row, row + 16, row + 32, row + 48};
+      _mm512_storeu_si512(static_cast<std::uint8_t*>(out) + at + row,
+                          four(acc[0], acc[1], acc[2], acc[3], rows));
+    } else {
+      repeat<4>([&](auto t) RLC_INLINE_LAMBDA { one(acc[t], row + 16 * std::size_t{t}, out, at); });
+    }
+  }
+
+  // The same tile of a multiple of four positions.
+  template <int positions>
+  RLC_INLINE void spread(const __m512i (&acc)[positions], std::size_t row, void* out,
+                         const Spot* spots) const {
+    static_assert(positions % 4 == 0);
+    if (!to_bytes()) {
+      repeat<positions>(
+          [&](auto p) RLC_INLINE_LAMBDA { one(acc[p], row, out, spots[p].out); });
+      return;
+    }
+    std::uint8_t* to = static_cast<std::uint8_t*>(out) + row;
+    const std::size_t rows[4] = {row, row, row, row};
+    repeat<positions / 4>([&](auto i) RLC_INLINE_LAMBDA {
+      constexpr int p = decltype(i)::number * 4;
+      const __m512i bytes = four(acc[p], acc[p + 1], acc[p + 2], acc[p + 3], rows);
+      store(to + spots[p].out, _mm512_castsi512_si128(bytes));
+      store(to + spots[p + 1].out, _mm512_extracti32x4_epi32(bytes, 1));
+      store(to + spots[p + 2].out, _mm512_extracti32x4_epi32(bytes, 2));
+      store(to + spots[p + 3].out, _mm512_extracti32x4_epi32(bytes, 3));
+    });
+  }
+
+  const Epilogue& e;
+
+ private:
+  static RLC_INLINE void store(std::uint8_t* to, __m128i bytes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
+  }
+
+  RLC_INLINE __m512 scaled(__m512i acc, std::size_t row) const {
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(acc), _mm512_loadu_ps(e.multiplier + row));
+  }
+
+  RLC_INLINE __m512i rounded(__m512i acc, std::size_t row) const {
+    __m512 h = scaled(acc, row);
+    if (!e.bounded) h = _mm512_min_ps(_mm512_max_ps(h, low_), high_);
+    return _mm512_cvtps_epi32(h);
+  }
+
+  __m512 low_, high_;
+  __m512i zero_, low_byte_, high_byte_;
+};

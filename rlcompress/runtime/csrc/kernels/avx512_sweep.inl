@@ -1,0 +1,127 @@
+// Sparse layers: each step looks 64 inputs up in 64 or 128 bytes, or 16 in 32 floats.
+
+template <int window>
+RLC_INLINE __m512i look_up(const std::uint8_t* table, __m512i places) {
+  if constexpr (window == 64) return _mm512_permutexvar_epi8(places, load(table));
+  return _mm512_permutex2var_epi8(load(table), places, load(table + 64));
+}
+
+// The steps of one tile for several positions.
+template <int window, int positions>
+RLC_INLINE void sweep_tile(const SweepLayer& layer, std::uint32_t tile,
+                           const std::uint8_t* const (&x)[positions], __m512i (&acc)[positions]) {
+  const std::size_t begin = layer.begin[tile];
+  const std::uint32_t* end = layer.offset + layer.begin[tile + 1];
+  const std::uint8_t* index = layer.index + begin * 64;
+  const std::int8_t* weight = layer.integer_weight + begin * 64;
+  for (const std::uint32_t* offset = layer.offset + begin; offset < end; ++offset) {
+    const __m512i places = load(index);
+    const __m512i w = load(weight);
+    const std::size_t at = *offset;
+    repeat<positions>([&](auto p) RLC_INLINE_LAMBDA {
+      acc[p] = _mm512_dpbusd_epi32(acc[p], look_up<window>(x[p] + at, places), w);
+    });
+    index += 64;
+    weight += 64;
+  }
+}
+
+// What is missing of `positions` positions repeats the last one.
+template <int window, int positions>
+inline void sweep_many(const SweepLayer& layer, const Finish& finish, const std::uint8_t* in,
+                       void* out, const Spot* given, std::size_t count) {
+  Spot spots[positions];
+  const std::uint8_t* x[positions];
+  repeat<positions>([&](auto p) RLC_INLINE_LAMBDA {
+    spots[p] = given[static_cast<std::size_t>(p) < count ? static_cast<std::size_t>(p) : count - 1];
+    x[p] = in + spots[p].in;
+  });
+  for (std::uint32_t tile = 0; tile < layer.tiles; ++tile) {
+    __m512i acc[positions];
+    const __m512i bias = load(finish.e.integer_bias + tile * 16);
+    repeat<positions>([&](auto p) RLC_INLINE_LAMBDA { acc[p] = bias; });
+    sweep_tile<window, positions>(layer, tile, x, acc);
+    finish.template spread<positions>(acc, tile * 16, out, spots);
+  }
+}
+
+template <int window>
+inline void sweep_one(const SweepLayer& layer, const Finish& finish, const std::uint8_t* in,
+                      void* out, Spot spot) {
+  const std::uint8_t* const x[1] = {in + spot.in};
+  std::uint32_t tile = 0;
+  for (; tile + 4 <= layer.tiles; tile += 4) {
+    __m512i acc[4];
+    repeat<4>([&](auto t) RLC_INLINE_LAMBDA {
+      __m512i sum[1] = {load(finish.e.integer_bias + (tile + t) * 16)};
+      sweep_tile<window, 1>(layer, tile + t, x, sum);
+      acc[t] = sum[0];
+    });
+    finish.tiles(acc, tile * 16, out, spot.out);
+  }
+  for (; tile < layer.tiles; ++tile) {
+    __m512i sum[1] = {load(finish.e.integer_bias + tile * 16)};
+    sweep_tile<window, 1>(layer, tile, x, sum);
+    finish.one(sum[0], tile * 16, out, spot.out);
+  }
+}
+
+template <int window>
+inline void sweep_spots(const SweepLayer& layer, const Epilogue& e, const std::uint8_t* in,
+                        void* out, SpotList spots, std::size_t count) {
+  const Finish finish(e);
+  std::size_t s = 0;
+  for (; s + 4 < count; s += 8) {
+    sweep_many<window, 8>(layer, finish, in, out, spots + s, count - s);
+  }
+  if (s + 1 < count) {
+    sweep_many<window, 4>(layer, finish, in, out, spots + s, count - s);
+  } else if (s < count) {
+    sweep_one<window>(layer, finish, in, out, spots[s]);
+  }
+}
+
+void sweep_integer(const SweepLayer& layer, const Epilogue& e, const std::uint8_t* in, void* out,
+                   SpotList spots, std::size_t count) {
+  if (layer.window == 64) return sweep_spots<64>(layer, e, in, out, spots, count);
+  sweep_spots<128>(layer, e, in, out, spots, count);
+}
+
+RLC_INLINE __m512i sixteen_places(const std::uint8_t* p) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+
+// Rows meet their columns in ascending order, so sums are those of the reference.
+template <bool one_window>
+inline void sweep_floats(const SweepLayer& layer, const Epilogue& e, const float* x, void* out,
+                         std::size_t at) {
+  __m512 low = _mm512_loadu_ps(x);
+  __m512 high = _mm512_loadu_ps(x + 16);
+  const std::uint8_t* index = layer.index;
+  const float* weight = layer.weight;
+  const std::uint32_t* offset = layer.offset;
+  for (std::uint32_t tile = 0; tile < layer.tiles; ++tile) {
+    __m512 acc = _mm512_setzero_ps();
+    const std::uint32_t* end = layer.offset + layer.begin[tile + 1];
+    for (; offset < end; ++offset, index += 16, weight += 16) {
+      if (!one_window) {
+        low = _mm512_loadu_ps(x + *offset);
+        high = _mm512_loadu_ps(x + *offset + 16);
+      }
+      const __m512 values = _mm512_permutex2var_ps(low, sixteen_places(index), high);
+      acc = _mm512_add_ps(acc, _mm512_mul_ps(values, _mm512_loadu_ps(weight)));
+    }
+    finish(e, scale(e, {acc}, tile * 16), out, at + tile * 16);
+  }
+}
+
+void sweep_float(const SweepLayer& layer, const Epilogue& e, const float* in, void* out,
+                 SpotList spots, std::size_t count) {
+  for (std::size_t s = 0; s < count; ++s) {
+    if (layer.one_window) {
+      sweep_floats<true>(layer, e, in + spots[s].in, out, spots[s].out);
+    } else {
+      sweep_floats<false>(layer, e, in + spots[s].in, out, spots[s].out);
+    }
+  }
+}

@@ -83,7 +83,11 @@ def run(entry: EntryPoint[Any]) -> int:
             task()
     except _Reported as error:
         return error.code
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except BrokenPipeError:
+        # Whoever read our output (head, less) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
         _say(_one_line(error, entry.schema))
         return BAD_INPUT
     except KeyboardInterrupt:

@@ -112,9 +112,9 @@ def _statistics(path: str) -> VecNormalize:
 def _report(policy: CompressedPolicy, target: Path) -> None:
     summary = policy.summary()
     print(
-        f"{target}: {summary['kept']:,} of {summary['weights']:,} weights, "
-        f"{summary['policy_bytes']:,} bytes (with golden data and metadata "
-        f"{summary['total_bytes']:,}), {summary['honest_factor']:.1f}x smaller than dense float32"
+        f"{target}: {target.stat().st_size:,} bytes, {summary['kept']:,} of "
+        f"{summary['weights']:,} weights; the artifact has {summary['policy_bytes']:,} bytes "
+        f"without golden data and metadata, {summary['honest_factor']:.1f}x less than dense float32"
     )
 
 

@@ -38,6 +38,14 @@ _CLASSES = {
     "sb3_contrib.tqc": ("sb3_contrib", "TQC"),
     "sb3_contrib.qrdqn": ("sb3_contrib", "QRDQN"),
 }
+"""Algorithms whose policies live in a module of their own."""
+
+_TELLING = {
+    "clip_range": ("stable_baselines3", "PPO"),
+    "cg_max_steps": ("sb3_contrib", "TRPO"),
+    "vf_coef": ("stable_baselines3", "A2C"),
+}
+"""Algorithms that share their policies, by a setting that the ones after them lack."""
 
 
 def save(model: BaseAlgorithm) -> bytes:
@@ -139,10 +147,8 @@ def _describe(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _class_of(data: dict[str, Any], extra: dict[str, Any], path: Path) -> tuple[str, str]:
     """Package and name of the algorithm; SB3 does not store it, so its settings must tell."""
-    policy = data.get("policy_class", {})
-    module = str(policy.get("__module__", ""))
-    text = str(policy)
-    if "recurrent" in module or "Recurrent" in text or "Lstm" in text:
+    module = str(data.get("policy_class", {}).get("__module__", ""))
+    if "recurrent" in module:
         raise ValueError(
             f"{path} holds a recurrent (LSTM) policy: unsupported, it carries a state between steps"
         )
@@ -151,13 +157,11 @@ def _class_of(data: dict[str, Any], extra: dict[str, Any], path: Path) -> tuple[
             return found
     if extra.get("algorithm") in ("PPO", "A2C"):
         return "stable_baselines3", str(extra["algorithm"])
-    if "clip_range" in data:
-        return "stable_baselines3", "PPO"
-    if "cg_max_steps" in data:
-        return "sb3_contrib", "TRPO"
-    if "rms_prop_eps" in data or {"n_steps", "gae_lambda", "vf_coef"} <= data.keys():
-        return "stable_baselines3", "A2C"
+    if not module.startswith("sb3_contrib."):
+        for telling, found in _TELLING.items():
+            if telling in data:
+                return found
     raise ValueError(
-        f"{path} holds an unsupported policy ({module or 'unknown'}); these algorithms work: SAC, "
-        "TD3, DDPG, DQN, PPO, A2C, TQC, QRDQN, TRPO"
+        f"{path} holds an unsupported policy (of {module or 'no module'}); these algorithms work: "
+        "SAC, TD3, DDPG, DQN, PPO, A2C, TQC, QRDQN, TRPO"
     )

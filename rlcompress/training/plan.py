@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
+import torch
 from gymnasium import spaces
 
 from rlcompress.sb3.env_spec import EnvSpec, algorithm_for, network_for
@@ -107,6 +108,7 @@ def _check_choices(settings: Settings) -> None:
     _choose("algo", settings.algo, ("auto", *get_args(Algo)))
     if isinstance(settings.quant, str):
         _choose("quant", settings.quant, ("true", "false", "ptq"))
+    _check_device(settings.device)
     for name in ("n_envs", "threads", "eval_freq", "eval_episodes", "final_episodes"):
         _at_least(name, getattr(settings, name), 1)
     for name in ("parity_observations", "checkpoint_freq", "eval_episode_steps"):
@@ -115,6 +117,15 @@ def _check_choices(settings: Settings) -> None:
             _at_least(name, value, 1)
     for name in ("draw_every", "seed"):
         _at_least(name, getattr(settings, name), 0)
+
+
+def _check_device(name: str) -> None:
+    try:
+        kind = "cpu" if name == "auto" else torch.device(name).type
+    except RuntimeError:
+        raise ValueError(f"device must be cpu, cuda, cuda:<number> or auto, got {name!r}") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device={name}, but this torch sees no CUDA device (device=cpu)")
 
 
 def _choose(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -16,12 +16,18 @@ from stable_baselines3.common.vec_env import VecEnv
 from rlcompress.pruning.pruner import format_report
 from rlcompress.sb3 import quantise
 from rlcompress.sb3.drawing import DrawCallback
-from rlcompress.sb3.environments import describe, make_evaluation_env, make_training_env
+from rlcompress.sb3.environments import (
+    EnvironmentFault,
+    describe,
+    make_evaluation_env,
+    make_training_env,
+)
 from rlcompress.sb3.pruning_callback import PruningCallback
 from rlcompress.sb3.qat_callback import QATCallback
 from rlcompress.training.assemble import build_model
 from rlcompress.training.board import BoardCallback, record_hparams
 from rlcompress.training.directory import RunDirectory
+from rlcompress.training.errors import TrainingStopped
 from rlcompress.training.evaluation import (
     EvaluationCallback,
     EvaluationSettings,
@@ -66,7 +72,8 @@ class Run:
             quantised=lambda: self.qat is not None and self.qat.active,
         )
         progress = ProgressCallback(evaluator, self.sparsity, self.console)
-        guard = FiniteGuard(settings.eval_freq, str(self.directory.path / "phases"))
+        kept = str(self.directory.path / "phases")
+        guard = FiniteGuard(settings.eval_freq, kept)
         # The order matters: see the callbacks. A phase's last policy is saved before what ends it.
         callbacks: list[BaseCallback | None] = [
             guard,
@@ -83,6 +90,8 @@ class Run:
             self.model.learn(
                 self.plan.timeline.length, callback=[c for c in callbacks if c is not None]
             )
+        except EnvironmentFault as error:
+            raise TrainingStopped(f"{error}; the last good models are in {kept}") from error
         finally:
             progress.close()
 
@@ -96,7 +105,7 @@ class Run:
             self.console.print(format_report(layers), highlight=False, soft_wrap=True)
         show(rows, f"{about['env']}, seed {about['seed']}, {self.directory.path}", self.console)
         if finish.parity is not None:
-            self.console.print(describe_parity(finish.parity), highlight=False)
+            self.console.print(describe_parity(finish.parity), highlight=False, soft_wrap=True)
         summary = {
             **about,
             "rows": [asdict(row) for row in rows],
@@ -105,7 +114,9 @@ class Run:
         }
         self.directory.write_json("summary.json", summary)
         record_hparams(
-            self.model, about, {f"{r.variant}_{r.checkpoint}": r.return_mean for r in rows}
+            self.model,
+            about,
+            {f"{r.variant.strip('.')}_{r.checkpoint}": r.return_mean for r in rows},
         )
 
 
@@ -129,11 +140,23 @@ def prepare(
 
     def work() -> None:
         directory.describe(command, descriptions)
-        run.console.print(spec.protocol, highlight=False)
+        run.console.print(spec.protocol, highlight=False, soft_wrap=True)
         run.train()
         run.conclude()
 
     return work
+
+
+def check_drawable(env: VecEnv) -> None:
+    """Raise ValueError where ``env`` gives no pictures; it has to be seeded anew afterwards."""
+    env.reset()
+    try:
+        env.env_method("render", indices=[0])
+    except Exception as error:
+        raise ValueError(
+            f"draw_every: this environment cannot be drawn here ({error}); draw_every=0 trains "
+            "without, MuJoCo without a display needs MUJOCO_GL=egl or osmesa"
+        ) from error
 
 
 def _build(plan: Plan, directory: RunDirectory) -> Run:
@@ -147,6 +170,8 @@ def _build(plan: Plan, directory: RunDirectory) -> Run:
     evaluation_env = make_evaluation_env(
         plan.env, seed=settings.seed, max_episode_steps=settings.eval_episode_steps
     )
+    if settings.draw_every:
+        check_drawable(training_env)
     model = build_model(plan, training_env)
     total = plan.total_timesteps
     pruning = qat = None

@@ -1,0 +1,40 @@
+import json
+
+import pytest
+
+from rlcompress.training.directory import TRACES, RunDirectory
+
+
+def test_a_fresh_directory_is_free(tmp_path):
+    RunDirectory(tmp_path / "none").check_free()
+    (tmp_path / "error.txt").write_text("of an attempt that never started")
+    RunDirectory(tmp_path).check_free()
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_whatever_a_run_leaves_marks_its_directory(tmp_path, name):
+    (tmp_path / name).write_text("")
+    with pytest.raises(ValueError, match=rf"holds another run \({name}\).*resume=true"):
+        RunDirectory(tmp_path).check_free()
+
+
+def test_a_file_is_no_directory(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(ValueError, match="is a file"):
+        RunDirectory(tmp_path / "run").check_free()
+
+
+def test_nothing_to_resume(tmp_path):
+    with pytest.raises(ValueError, match="holds no checkpoint"):
+        RunDirectory(tmp_path).check_resumable()
+
+
+def test_a_run_describes_itself(tmp_path):
+    RunDirectory(tmp_path / "run").describe("python -m x", {"config.yaml": "a: 1\n"})
+    assert (tmp_path / "run/.hydra/config.yaml").read_text() == "a: 1\n"
+    assert (tmp_path / "run/command.txt").read_text() == "python -m x\n"
+    found = json.loads((tmp_path / "run/environment.json").read_text())
+    assert found["packages"]["torch"]
+    assert found["cores"] >= 1
+    with pytest.raises(ValueError, match="another run"):
+        RunDirectory(tmp_path / "run").check_free()

@@ -71,11 +71,19 @@ class Case:
 
 
 def make_case(case: Case, directory: Path, *, observations: AnyArray | None = None) -> Subject:
-    """Build, prune, quantise after training and freeze; the pruned zip is kept in ``directory``.
+    """Everything that backends need for a case; the pruned zip is kept in ``directory``.
 
     ``observations`` (consecutive ones of an environment) are calibrated and timed on; without them
     random ones serve.
     """
+    policy, model = make_policy(case, observations)
+    model_path = directory / "model.zip"
+    model_path.write_bytes(model)
+    return make_subject(policy, model_path=model_path, stream=observations)
+
+
+def make_policy(case: Case, observations: AnyArray | None = None) -> tuple[CompressedPolicy, bytes]:
+    """Build, prune, quantise after training and freeze; the artifact, and the pruned zip."""
     from rlcompress.export.freeze import freeze
     from rlcompress.pruning import Pruner
     from rlcompress.sb3 import checkpoint
@@ -87,20 +95,22 @@ def make_case(case: Case, directory: Path, *, observations: AnyArray | None = No
     spec = PruneSpec(case.sparsity, allocation=case.allocation)
     pruner = Pruner(spec, actor_of(model).layers, seed=case.seed)
     pruner.update_(case.sparsity)
-    model_path = directory / "model.zip"
-    model_path.write_bytes(checkpoint.save(model))
+    pruned = checkpoint.save(model)
     seen = observations if observations is not None else _observations(model, case.seed)
     quantise_after_training_(model, QuantSpec(), seen)
-    policy = freeze(model, seen, masks=pruner.masks.masks)
-    return make_subject(policy, model_path=model_path, stream=observations)
+    return freeze(model, seen, masks=pruner.masks.masks), pruned
 
 
 def sparsity_of(policy: CompressedPolicy) -> float:
-    """Fraction of zeros that a policy was pruned to, as far as its metadata say."""
-    dense = policy.meta.get("dense", {})
-    total = dense.get("weights") or sum(op.weight.size for op in policy.linears)
+    """Fraction of zeros that a policy was pruned to, before dead units went.
+
+    Where its metadata do not say, the fraction that it has now.
+    """
+    if "dense" in policy.meta:
+        dense = policy.meta["dense"]
+        return 1.0 - float(dense["kept"]) / float(dense["weights"])
     kept = sum(int(np.count_nonzero(op.weight)) for op in policy.linears)
-    return 1.0 - float(kept) / float(total)
+    return 1.0 - kept / sum(op.weight.size for op in policy.linears)
 
 
 def _observations(model: BaseAlgorithm, seed: int) -> AnyArray:

@@ -38,14 +38,13 @@ def make_plan(settings: Settings) -> Plan:
     """
     from rlcompress.pruning import ALLOCATIONS
 
-    sources = _sources(settings.agents)
+    trained = _zips(settings.agents)
+    sources: dict[str, Path | None] = {**dict.fromkeys(NETWORKS), **trained}
     artifacts = tuple(Path(name) for name in settings.weights)
     for path in artifacts:
         if not path.is_file():
             raise ValueError(f"weights names a file that is not there: {path}")
-    # Artifacts alone, where nothing else is asked for.
-    default = () if artifacts else tuple(sources)
-    names = _known("network", settings.network, sources) or default
+    names = tuple(dict.fromkeys([*_known("network", settings.network, NETWORKS), *trained]))
     for sparsity in (*settings.sparsity, settings.game_sparsity):
         if not 0 <= sparsity < 1:
             raise ValueError(f"sparsity must be in [0, 1), got {sparsity}")
@@ -72,15 +71,15 @@ def make_plan(settings: Settings) -> Plan:
     )
 
 
-def _sources(agents: str | None) -> dict[str, Path | None]:
-    """Networks by name, with the zip that holds their weights (None: built in, untrained)."""
-    sources: dict[str, Path | None] = dict.fromkeys(NETWORKS)
+def _zips(agents: str | None) -> dict[str, Path]:
+    """Trained SB3 zips by name: those of a directory, or the one that is given."""
     if agents is None:
-        return sources
-    zips = sorted(Path(agents).glob("*.zip"))
+        return {}
+    place = Path(agents)
+    zips = [place] if place.is_file() else sorted(place.glob("*.zip"))
     if not zips:
-        raise ValueError(f"agents must be a directory with SB3 zips, found none in {agents}")
-    return {**sources, **{path.stem: path for path in zips}}
+        raise ValueError(f"agents must be an SB3 zip or a directory with some, got {agents}")
+    return {path.stem: path for path in zips}
 
 
 def _known(key: str, names: Sequence[str], known: Mapping[str, object]) -> tuple[str, ...]:

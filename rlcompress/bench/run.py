@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.bench import rows as tables
-from rlcompress.bench.networks import make_case, sparsity_of
+from rlcompress.bench.networks import make_case, make_policy, sparsity_of
 from rlcompress.bench.plan import Plan
 from rlcompress.probe.backends import BACKENDS
 from rlcompress.probe.compare import Comparison, compare
@@ -66,14 +67,13 @@ RATIOS = {
 
 
 class Run:
-    """A benchmark under way: rows so far, worker processes, policies whose layers were seen."""
+    """A benchmark under way: rows and break-even rows so far."""
 
     def __init__(self, plan: Plan, console: Console | None = None) -> None:
         self.plan = plan
         self.rows: list[Row] = []
         self.break_even: list[Row] = []
         self._console = console or tables.wide_console()
-        self._policies: list[CompressedPolicy] = []
 
     def everything(self) -> None:
         """Time all cases, print a table for each and summaries at the end, write the rows."""
@@ -90,7 +90,6 @@ class Run:
         self._summarise()
 
     def _compare(self, subject: Subject, labels: Row, workers: Workers) -> None:
-        self._policies.append(subject.policy)
         for request in self.plan.requests:
             found = self._rows(subject, labels, self.plan.backends, request, workers)
             timed = [row for row in found if "note" not in row]
@@ -126,8 +125,12 @@ class Run:
     def _find_break_even(self) -> None:
         from rlcompress.bench.break_even import break_even
 
+        # Unpruned, because removing dead units changes shapes.
+        networks = {case.network: replace(case, sparsity=0.0) for case in self.plan.cases}
+        policies = [make_policy(case)[0] for case in networks.values()]
+        policies += [CompressedPolicy.load(path) for path in self.plan.artifacts]
         for isa in dict.fromkeys(request.isa for request in self.plan.requests):
-            self.break_even += break_even(self._policies, self.plan.spec, isa)
+            self.break_even += break_even(policies, self.plan.spec, isa)
         self._write()
 
     def _summarise(self) -> None:

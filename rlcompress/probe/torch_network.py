@@ -60,7 +60,7 @@ class Network(nn.Module):
         action = self.policy.action
         if action.kind == "argmax":
             if action.quantiles > 1:
-                y = y.view(len(y), action.quantiles, -1).sum(1)
+                y = y.view(-1, action.quantiles, y.shape[1] // action.quantiles).sum(1)
             return y.argmax(1) + action.start
         low, high = self.constants["low"].flatten(), self.constants["high"].flatten()
         if action.kind == "squash":

@@ -50,7 +50,8 @@ def trace(
     handles = [
         module.register_forward_hook(recorder.hook(name))
         for name, module in root.named_modules()
-        if next(module.children(), None) is None
+        # An empty Sequential hands its input on: a value keeps its identity through it.
+        if next(module.children(), None) is None and not isinstance(module, nn.Sequential)
     ]
     try:
         with torch.no_grad():

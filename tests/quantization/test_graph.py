@@ -36,10 +36,10 @@ def test_residual_stream() -> None:
 
 def test_modules_that_do_nothing_leave_no_trace() -> None:
     root = nn.Sequential(
-        nn.Flatten(), nn.Dropout(0.5), nn.Linear(6, 4), nn.Identity(), nn.ReLU(), nn.Flatten()
+        nn.Flatten(), nn.Dropout(0.5), nn.Linear(6, 4), nn.Identity(), nn.Sequential(), nn.ReLU()
     )
     nodes = traced(root.eval(), 2, 3)
-    assert [node.name for node in nodes] == ["2", "4"]
+    assert [node.name for node in nodes] == ["2", "5"]
     assert nodes[1].inputs == (nodes[0].output,)
 
 

@@ -7,35 +7,79 @@
 namespace rlcompress {
 namespace {
 
-// From (channels, height, width) to the storage's order.
+// Copies pieces of a fixed size, which compilers turn into single moves.
+template <std::size_t size>
+void copy_pieces(const std::uint8_t* from, std::uint8_t* to, std::size_t step, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) std::memcpy(to + i * step, from + i * size, size);
+}
+
+// One line of positions into a storage's row.
 template <class Element>
-void interleave(const Storage& storage, const Element* from, Element* to) {
-  const Shape& shape = storage.shape;
-  for (std::uint32_t y = 0; y < shape.height; ++y) {
-    for (std::uint32_t c = 0; c < shape.channels; ++c) {
-      const Element* line = from + (std::size_t{c} * shape.height + y) * shape.width;
-      Element* pixel = to + storage.position(y, 0) + c;
-      for (std::uint32_t x = 0; x < shape.width; ++x) pixel[std::size_t{x} * storage.pixel] = line[x];
+void place_line(const Storage& storage, std::size_t y, const Element* from, Element* to) {
+  const std::size_t width = storage.shape.width;
+  const std::size_t cell = storage.cell[1];
+  const std::size_t size = storage.pixel * sizeof(Element);
+  std::size_t x = 0;
+  if (cell == 1) {
+    std::memcpy(to + storage.position(y, 0), from, width * size);
+    return;
+  }
+  const auto single = [&] {
+    std::memcpy(to + storage.position(y, x), from + x * storage.pixel, size);
+    ++x;
+  };
+  while (x < width && (x + storage.border[1]) % cell != 0) single();
+  const std::size_t whole = (width - x) / cell;
+  const auto* source = reinterpret_cast<const std::uint8_t*>(from + x * storage.pixel);
+  auto* target = reinterpret_cast<std::uint8_t*>(to + storage.position(y, x));
+  const std::size_t step = storage.step * sizeof(Element);
+  if (cell * size == 16) {
+    copy_pieces<16>(source, target, step, whole);
+  } else if (cell * size == 8) {
+    copy_pieces<8>(source, target, step, whole);
+  } else {
+    for (std::size_t i = 0; i < whole; ++i) {
+      std::memcpy(target + i * step, source + i * cell * size, cell * size);
     }
   }
+  x += whole * cell;
+  while (x < width) single();
 }
 
+// `line` has room for one line of positions.
 template <class Element>
-void copy_rows(const Storage& storage, const Element* from, Element* to) {
-  const std::size_t line = std::size_t{storage.shape.width} * storage.shape.channels;
-  for (std::uint32_t y = 0; y < storage.shape.height; ++y) {
-    std::memcpy(to + storage.position(y, 0), from + y * line, line * sizeof(Element));
+void place(const Plan& plan, const Element* from, Element* to, Element* line) {
+  const Storage& storage = plan.layout.of(0);
+  const Shape& shape = storage.shape;
+  const std::size_t width = shape.width;
+  for (std::size_t y = 0; y < shape.height; ++y) {
+    if (!plan.program.observation.channels_first) {
+      place_line(storage, y, from + y * width * shape.channels, to);
+      continue;
+    }
+    const Element* rows = from + y * width;
+    const std::size_t plane = shape.height * width;
+    if constexpr (sizeof(Element) == 1) {
+      plan.kernels->interleave_bytes(rows, plane, shape.channels, line, width);
+    } else {
+      plan.kernels->interleave_floats(rows, plane, shape.channels, line, width);
+    }
+    place_line(storage, y, line, to);
   }
 }
 
-template <class Element>
-void place(const Observation& observation, const Storage& storage, const Element* from,
-           Element* to) {
-  if (observation.channels_first) {
-    interleave(storage, from, to);
-  } else {
-    copy_rows(storage, from, to);
-  }
+ImageLayer image_layer(const Plan& plan) {
+  const Storage& storage = plan.layout.of(0);
+  ImageLayer image;
+  image.height = storage.shape.height;
+  image.width = storage.shape.width;
+  image.channels = storage.shape.channels;
+  image.channels_first = plan.program.observation.channels_first;
+  image.bordered = storage.border[0] + storage.border[1] > 0;
+  image.cell[0] = storage.cell[0];
+  image.cell[1] = storage.cell[1];
+  image.row = storage.row;
+  return image;
 }
 
 void squash(const Action& action, const KernelTable& kernels, const float* outputs, float* result) {
@@ -86,22 +130,29 @@ std::size_t place_observation(const Plan& plan, Workspace& workspace, std::size_
                               const void* observation, ElementType type) {
   const Observation& o = plan.program.observation;
   const Storage& storage = plan.layout.of(0);
+  float* scratch = workspace.scratch() + plan.line_at;
   if (o.image) {
-    place(o, storage, static_cast<const std::uint8_t*>(observation),
-          workspace.at<std::uint8_t>(storage, sample));
+    const auto* from = static_cast<const std::uint8_t*>(observation);
+    auto* to = workspace.at<std::uint8_t>(storage, sample);
+    const auto placed = plan.kernels->place_image;
+    if (placed == nullptr || !placed(image_layer(plan), from, to)) {
+      place(plan, from, to, reinterpret_cast<std::uint8_t*>(scratch));
+    }
     return o.size;
   }
   Normalise normalise;
   if (o.normalised) normalise = {o.mean.data(), o.inverse_std.data(), o.clip};
   float* target = workspace.at<float>(storage, sample);
-  float* flat = storage.shape.vector ? target : workspace.scratch() + plan.flat_at;
-  std::size_t bad;
+  float* flat = storage.shape.vector ? target : scratch + plan.line_size;
+  std::size_t bad = 0;
   if (type == ElementType::Float64) {
-    bad = plan.kernels->prepare_f64(normalise, static_cast<const double*>(observation), flat, o.size);
+    const auto* from = static_cast<const double*>(observation);
+    bad = plan.kernels->prepare_f64(normalise, from, flat, o.size);
   } else {
-    bad = plan.kernels->prepare_f32(normalise, static_cast<const float*>(observation), flat, o.size);
+    const auto* from = static_cast<const float*>(observation);
+    bad = plan.kernels->prepare_f32(normalise, from, flat, o.size);
   }
-  if (!storage.shape.vector) place(o, storage, flat, target);
+  if (!storage.shape.vector) place(plan, flat, target, scratch);
   return bad;
 }
 

@@ -125,6 +125,15 @@ struct MapLayer {
   const float* floats = nullptr;  // byte -> float
 };
 
+// An image as it comes in and the storage it goes to.
+struct ImageLayer {
+  std::uint32_t height = 0, width = 0, channels = 0;
+  bool channels_first = false;
+  bool bordered = false;
+  std::uint32_t cell[2] = {1, 1};
+  std::uint32_t row = 0;
+};
+
 struct Normalise {
   const float* mean = nullptr;  // null: not normalised
   const float* inverse_std = nullptr;
@@ -180,6 +189,14 @@ struct KernelTable {
   void (*map_floats)(const MapLayer&, const Epilogue&, const float* in, void* out, SpotList spots,
                      std::size_t count);
 
+  // Places an image in one go, if it is of a shape for which that has been written; may be null.
+  bool (*place_image)(const ImageLayer&, const std::uint8_t* in, std::uint8_t* out);
+  // One line of `width` positions out of as many planes as there are channels. The line has room
+  // for 16 more elements.
+  void (*interleave_bytes)(const std::uint8_t* in, std::size_t plane, std::size_t channels,
+                           std::uint8_t* line, std::size_t width);
+  void (*interleave_floats)(const float* in, std::size_t plane, std::size_t channels, float* line,
+                            std::size_t width);
   // Index of the first element that is not finite in float32, or `size`.
   std::size_t (*prepare_f32)(const Normalise&, const float* in, float* out, std::size_t size);
   std::size_t (*prepare_f64)(const Normalise&, const double* in, float* out, std::size_t size);

@@ -49,17 +49,40 @@ void check_size(std::size_t elements) {
   if (elements > kMaxElements) throw ImageError("the values are too large");
 }
 
+// Cells for values that only one convolution reads.
+void find_cells(const Program& program, Layout& layout) {
+  std::vector<std::size_t> readers(layout.storages.size(), 0);
+  for (const Op& op : program.ops) {
+    if (op.tag == OpTag::Flatten) continue;
+    ++readers[layout.storage_of[op.inputs[0]]];
+    if (op.tag == OpTag::Add) ++readers[layout.storage_of[op.inputs[1]]];
+  }
+  ++readers[layout.storage_of[program.ops.size()]];
+  for (const Op& op : program.ops) {
+    if (op.tag != OpTag::Conv || !op.linear.integer) continue;
+    Storage& storage = layout.of(op.inputs[0]);
+    if (readers[layout.storage_of[op.inputs[0]]] != 1) continue;
+    std::copy_n(op.window.stride, 2, storage.cell);
+  }
+}
+
 void place(Storage& storage, bool observation, std::size_t& bytes) {
   const Shape& shape = storage.shape;
   const std::size_t channels = shape.channels;
   const bool natural = observation && !shape.vector;  // images come in with few channels
+  const auto cells = [&](std::size_t size, int axis) {
+    return round_up(size + 2 * std::size_t{storage.border[axis]}, storage.cell[axis]) /
+           storage.cell[axis];
+  };
   storage.pixel = static_cast<std::uint32_t>(natural ? channels : round_up(channels, kChannelStep));
-  const std::size_t row = (shape.width + 2 * std::size_t{storage.border[1]}) * storage.pixel;
+  const std::size_t step = std::size_t{storage.cell[0]} * storage.cell[1] * storage.pixel;
+  check_size(step);
+  const std::size_t row = cells(shape.width, 1) * step;
   check_size(row);
-  storage.row = static_cast<std::uint32_t>(row);
-  storage.elements = (shape.height + 2 * std::size_t{storage.border[0]}) * row;
+  storage.elements = cells(shape.height, 0) * row;
   check_size(storage.elements);
-  storage.first = storage.border[0] * row + std::size_t{storage.border[1]} * storage.pixel;
+  storage.step = static_cast<std::uint32_t>(step);
+  storage.row = static_cast<std::uint32_t>(row);
   storage.offset = bytes;
   bytes += round_up(storage.elements * storage.element_size() + kOverread, kAlignment);
   check_size(bytes / 4);
@@ -102,7 +125,7 @@ std::size_t Storage::flat(std::size_t index) const {
   return position(at / shape.width, at % shape.width) + order[channel];
 }
 
-Layout make_layout(const Program& program) {
+Layout make_layout(const Program& program, bool cells) {
   Layout layout;
   for (std::size_t value = 0; value <= program.ops.size(); ++value) {
     if (value > 0 && program.ops[value - 1].tag == OpTag::Flatten) {
@@ -118,6 +141,7 @@ Layout make_layout(const Program& program) {
     layout.storages.push_back(storage);
   }
   widen_borders(program, layout);
+  if (cells) find_cells(program, layout);
   for (std::size_t s = 0; s < layout.storages.size(); ++s) {
     place(layout.storages[s], s == layout.storage_of[0], layout.bytes);
   }

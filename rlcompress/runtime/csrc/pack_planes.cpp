@@ -34,9 +34,8 @@ void pack_planes(PackedLinear& packed, const Taps& taps, const Op& op, const Sto
     layer.region[axis] = (size[axis] - 1) * layer.stride[axis] + op.window.kernel[axis];
     layer.plane[axis] = (layer.region[axis] + layer.stride[axis] - 1) / layer.stride[axis];
   }
-  const std::size_t origin = input.first - op.window.padding[0] * std::size_t{input.row} -
-                             op.window.padding[1] * std::size_t{input.pixel};
-  layer.source = static_cast<std::uint32_t>(origin);
+  layer.source = static_cast<std::uint32_t>(input.padded(input.border[0] - op.window.padding[0],
+                                                         input.border[1] - op.window.padding[1]));
   layer.pixel = input.pixel;
   layer.row = input.row;
   layer.zero = input.zero;

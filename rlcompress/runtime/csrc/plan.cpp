@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <numeric>
 #include <utility>
 
@@ -20,9 +21,13 @@ class PlanMaker {
   explicit PlanMaker(Plan& plan) : plan_(plan) {}
 
   void make() {
-    plan_.flat_at = plan_.scratch;
     const Observation& observation = plan_.program.observation;
-    if (!observation.image) plan_.scratch += round_up(observation.size, kAlignment);
+    const Shape& shape = observation.type.shape;
+    if (!shape.vector) {
+      plan_.line_size = round_up(std::size_t{shape.width} * shape.channels + 16, kAlignment);
+      plan_.scratch += plan_.line_size;
+      if (!observation.image) plan_.scratch += round_up(observation.size, kAlignment);
+    }
     // Orders first follow the ops, because a reader is packed for its writer's order.
     for (std::size_t k = 0; k < plan_.program.ops.size(); ++k) add_op(k);
     const std::size_t most = kGroupBytes / std::max<std::size_t>(plan_.layout.bytes, 1);
@@ -122,11 +127,9 @@ class PlanMaker {
     const Storage& in = storage(step.input);
     const Storage& out = storage(step.output);
     const Window& w = step.window;
-    const std::size_t origin =
-        in.first - w.padding[0] * std::size_t{in.row} - w.padding[1] * std::size_t{in.pixel};
     each_position(step, [&](std::uint32_t y, std::uint32_t x) {
-      const std::size_t from =
-          origin + y * std::size_t{w.stride[0]} * in.row + x * std::size_t{w.stride[1]} * in.pixel;
+      const std::size_t from = in.padded(std::size_t{y} * w.stride[0] + in.border[0] - w.padding[0],
+                                         std::size_t{x} * w.stride[1] + in.border[1] - w.padding[1]);
       step.spots.push_back({static_cast<std::uint32_t>(from), at(out, y, x)});
     });
   }
@@ -166,14 +169,16 @@ class PlanMaker {
     const Storage& b = storage(step.second);
     Storage& out = storage(step.output);
     out.order = a.order;
-    step.add.run = out.pixel;
     for (int i = 0; i < 2; ++i) {
       step.add.multiplier[i] = op.multipliers[i];
       step.add.zero[i] = (i == 0 ? a : b).zero;
     }
     set_output(op, step.epilogue);
     step.epilogue.direct = true;
-    each_position(step, [&](std::uint32_t y, std::uint32_t x) {
+    const float reach = std::fabs(op.multipliers[0]) + std::fabs(op.multipliers[1]);
+    step.epilogue.bounded = reach < 1e6F;
+    const bool rows = in_rows({step.input, step.second, step.output});
+    step.add.run = each_run(step, rows, [&](std::uint32_t y, std::uint32_t x) {
       step.add_spots.push_back({at(a, y, x), at(b, y, x), at(out, y, x)});
     });
   }
@@ -227,12 +232,30 @@ class PlanMaker {
     if (!step.float_map.empty()) step.map.floats = step.float_map.data();
   }
 
-  // One run of elements per position; a position's channels lie side by side in both values.
+  // Whether the positions of a row lie side by side, in the same steps everywhere.
+  bool in_rows(std::initializer_list<std::size_t> storages) {
+    const std::uint32_t pixel = storage(*storages.begin()).pixel;
+    return std::all_of(storages.begin(), storages.end(), [&](std::size_t index) {
+      return storage(index).pixel == pixel && !storage(index).in_cells();
+    });
+  }
+
+  // Element-wise ops go over runs of elements: whole rows where possible, otherwise positions.
+  template <class Visit>
+  std::uint32_t each_run(const Step& step, bool rows, Visit visit) {
+    const Storage& out = storage(step.output);
+    const std::uint32_t run = rows ? out.shape.width : 1;
+    for (std::uint32_t y = 0; y < out.shape.height; ++y) {
+      for (std::uint32_t x = 0; x < out.shape.width; x += run) visit(y, x);
+    }
+    return run * out.pixel;
+  }
+
   void add_runs(Step& step) {
     const Storage& in = storage(step.input);
     const Storage& out = storage(step.output);
-    step.map.run = out.pixel;
-    each_position(step, [&](std::uint32_t y, std::uint32_t x) {
+    const bool rows = in_rows({step.input, step.output});
+    step.map.run = each_run(step, rows, [&](std::uint32_t y, std::uint32_t x) {
       step.spots.push_back({at(in, y, x), at(out, y, x)});
     });
   }
@@ -244,7 +267,7 @@ class PlanMaker {
 
 Plan make_plan(Program program, const KernelTable& kernels) {
   Plan plan;
-  plan.layout = make_layout(program);
+  plan.layout = make_layout(program, kernels.byte_tables[0].lanes > 0);
   plan.program = std::move(program);
   plan.kernels = &kernels;
   PlanMaker(plan).make();

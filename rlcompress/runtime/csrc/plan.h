@@ -41,7 +41,8 @@ struct Plan {
   std::vector<Step> steps;
   std::size_t group = 1;  // samples that dense layers take at a time
   std::size_t scratch = 0;  // floats
-  std::size_t flat_at = 0;  // where float images are normalised, in the scratch memory
+  std::size_t line_at = 0;  // one line of an image in the scratch memory, then a float image
+  std::size_t line_size = 0;
   std::vector<std::uint32_t> output_at;  // element of the last storage of every output
 };
 

@@ -20,14 +20,18 @@ void dense_window(const Op& op, const Storage& input, Taps& taps) {
 }
 
 void conv_window(const Op& op, const Storage& input, Taps& taps) {
+  const std::uint32_t* kernel = op.window.kernel;
   taps.column.reserve(op.linear.columns);
-  for (std::uint32_t y = 0; y < op.window.kernel[0]; ++y) {
-    for (std::uint32_t x = 0; x < op.window.kernel[1]; ++x) {
+  for (std::uint32_t y = 0; y < kernel[0]; ++y) {
+    for (std::uint32_t x = 0; x < kernel[1]; ++x) {
       for (std::uint32_t c = 0; c < input.shape.channels; ++c) {
-        taps.column.push_back(y * input.row + x * input.pixel + input.order[c]);
+        taps.column.push_back(static_cast<std::uint32_t>(input.padded(y, x)) + input.order[c]);
       }
     }
-    taps.segments.push_back({y * input.row, op.window.kernel[1] * input.pixel});
+  }
+  const std::uint32_t cells = (kernel[1] + input.cell[1] - 1) / input.cell[1];
+  for (std::uint32_t y = 0; y < kernel[0]; y += input.cell[0]) {
+    taps.segments.push_back({y / input.cell[0] * input.row, cells * input.step});
   }
 }
 

@@ -1,14 +1,12 @@
 // Kernels for AVX2 and FMA.
-#include <cmath>
 #include <cstring>
 
 #include "../kernels.h"
+#include "repeat.h"
 #include "vector_avx2.h"
 
 namespace rlcompress {
 namespace {
-
-constexpr float kInfinity = HUGE_VALF;
 
 #include "epilogue.inl"
 #include "generic.inl"

@@ -1,5 +1,4 @@
 // Kernels for AVX-512 with VBMI (byte permutations) and VNNI (dot products of bytes).
-#include <cmath>
 #include <cstring>
 
 #include "../kernels.h"
@@ -9,14 +8,14 @@
 namespace rlcompress {
 namespace {
 
-constexpr float kInfinity = HUGE_VALF;
-
 #include "epilogue.inl"
 #include "generic.inl"
 #include "planes.inl"
 
 #include "avx512_finish.inl"
 #include "avx512_blocks.inl"
+#include "avx512_elements.inl"
+#include "avx512_image.inl"
 #include "avx512_sweep.inl"
 
 }  // namespace
@@ -30,6 +29,9 @@ const KernelTable& avx512_kernels() {
     t.byte_tables[1] = {16, 4, 128, 64, 4.0F, 2.8F};
     t.float_table = {16, 1, 32, 16, 4.0F, 4.0F};
     t.blocks = blocks;
+    t.map_bytes = map_bytes_by_table;
+    t.add_bytes = add_bytes_in_blocks;
+    t.place_image = place_image;
     t.sweep_integer = sweep_integer;
     t.sweep_float = sweep_float;
     return t;

@@ -9,6 +9,7 @@ class Finish {
       : e(epilogue),
         low_(_mm512_set1_ps(epilogue.low)),
         high_(_mm512_set1_ps(epilogue.high)),
+        whole_bytes_(e.zero == 0 && e.low == 0.0F && e.high == 255.0F),
         zero_(_mm512_set1_epi16(static_cast<short>(epilogue.zero))),
         low_byte_(_mm512_set1_epi8(static_cast<char>(static_cast<int>(e.low) + e.zero))),
         high_byte_(_mm512_set1_epi8(static_cast<char>(static_cast<int>(e.high) + e.zero))) {}
@@ -20,14 +21,30 @@ class Finish {
     finish(e, {scaled(acc, row)}, out, at + row);
   }
 
-  // Four times sixteen outputs as bytes, one after the other. Packing saturates, so limits are
-  // applied to bytes; it works within 128-bit lanes, which the permutation puts in order.
-  RLC_INLINE __m512i four(__m512i a, __m512i b, __m512i c, __m512i d, const std::size_t (&row)[4]) const {
-    const __m512i first = _mm512_packs_epi32(rounded(a, row[0]), rounded(b, row[1]));
-    const __m512i second = _mm512_packs_epi32(rounded(c, row[2]), rounded(d, row[3]));
-    __m512i bytes = _mm512_packus_epi16(_mm512_adds_epi16(first, zero_),
-                                        _mm512_adds_epi16(second, zero_));
-    bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, low_byte_), high_byte_);
+  // Four times sixteen outputs as bytes, one after the other.
+  RLC_INLINE __m512i four(__m512i a, __m512i b, __m512i c, __m512i d,
+                          const std::size_t (&row)[4]) const {
+    return packed(rounded(scaled(a, row[0])), rounded(scaled(b, row[1])),
+                  rounded(scaled(c, row[2])), rounded(scaled(d, row[3])));
+  }
+
+  RLC_INLINE __m512i rounded(__m512 h) const {
+    if (!e.bounded) h = _mm512_min_ps(_mm512_max_ps(h, low_), high_);
+    return _mm512_cvtps_epi32(h);
+  }
+
+  // Packing saturates, so limits are applied to bytes; it works within 128-bit lanes, which the
+  // permutation puts in order.
+  RLC_INLINE __m512i packed(__m512i a, __m512i b, __m512i c, __m512i d) const {
+    const __m512i first = _mm512_packs_epi32(a, b);
+    const __m512i second = _mm512_packs_epi32(c, d);
+    __m512i bytes;
+    if (whole_bytes_) {
+      bytes = _mm512_packus_epi16(first, second);
+    } else {
+      bytes = _mm512_packus_epi16(_mm512_adds_epi16(first, zero_), _mm512_adds_epi16(second, zero_));
+      bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, low_byte_), high_byte_);
+    }
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     return _mm512_permutexvar_epi32(order, bytes);
   }
@@ -76,12 +93,7 @@ class Finish {
     return _mm512_mul_ps(_mm512_cvtepi32_ps(acc), _mm512_loadu_ps(e.multiplier + row));
   }
 
-  RLC_INLINE __m512i rounded(__m512i acc, std::size_t row) const {
-    __m512 h = scaled(acc, row);
-    if (!e.bounded) h = _mm512_min_ps(_mm512_max_ps(h, low_), high_);
-    return _mm512_cvtps_epi32(h);
-  }
-
   __m512 low_, high_;
+  bool whole_bytes_;  // every byte is a value
   __m512i zero_, low_byte_, high_byte_;
 };

@@ -26,16 +26,11 @@ RLC_INLINE void sweep_tile(const SweepLayer& layer, std::uint32_t tile,
   }
 }
 
-// What is missing of `positions` positions repeats the last one.
 template <int window, int positions>
 inline void sweep_many(const SweepLayer& layer, const Finish& finish, const std::uint8_t* in,
-                       void* out, const Spot* given, std::size_t count) {
-  Spot spots[positions];
+                       void* out, const Spot* spots) {
   const std::uint8_t* x[positions];
-  repeat<positions>([&](auto p) RLC_INLINE_LAMBDA {
-    spots[p] = given[static_cast<std::size_t>(p) < count ? static_cast<std::size_t>(p) : count - 1];
-    x[p] = in + spots[p].in;
-  });
+  repeat<positions>([&](auto p) RLC_INLINE_LAMBDA { x[p] = in + spots[p].in; });
   for (std::uint32_t tile = 0; tile < layer.tiles; ++tile) {
     __m512i acc[positions];
     const __m512i bias = load(finish.e.integer_bias + tile * 16);
@@ -70,15 +65,11 @@ template <int window>
 inline void sweep_spots(const SweepLayer& layer, const Epilogue& e, const std::uint8_t* in,
                         void* out, SpotList spots, std::size_t count) {
   const Finish finish(e);
-  std::size_t s = 0;
-  for (; s + 4 < count; s += 8) {
-    sweep_many<window, 8>(layer, finish, in, out, spots + s, count - s);
-  }
-  if (s + 1 < count) {
-    sweep_many<window, 4>(layer, finish, in, out, spots + s, count - s);
-  } else if (s < count) {
-    sweep_one<window>(layer, finish, in, out, spots[s]);
-  }
+  const Spot* end = spots + count;
+  for (; end - spots >= 12; spots += 12) sweep_many<window, 12>(layer, finish, in, out, spots);
+  for (; end - spots >= 8; spots += 8) sweep_many<window, 8>(layer, finish, in, out, spots);
+  for (; end - spots >= 4; spots += 4) sweep_many<window, 4>(layer, finish, in, out, spots);
+  for (; spots < end; ++spots) sweep_one<window>(layer, finish, in, out, *spots);
 }
 
 void sweep_integer(const SweepLayer& layer, const Epilogue& e, const std::uint8_t* in, void* out,

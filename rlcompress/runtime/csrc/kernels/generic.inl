@@ -68,38 +68,47 @@ void columns(const ColumnsLayer& layer, const Epilogue& e, const float* in, void
   }
 }
 
-void max_pool_bytes(const PoolLayer& layer, const std::uint8_t* in, std::uint8_t* out,
-                    const PoolSpot* spots, std::size_t count) {
+// The largest of a window of rows x columns vectors; both are known where windows lie inside.
+template <class Vector, class Element>
+RLC_INLINE Vector window_maximum(const Element* x, const PoolLayer& layer, std::uint32_t rows,
+                                 std::uint32_t columns) {
+  Vector largest = Vector::lowest();
+  for (std::uint32_t y = 0; y < rows; ++y, x += layer.row) {
+    for (std::uint32_t column = 0; column < columns; ++column) {
+      largest = larger(Vector::load(x + column * layer.pixel), largest);
+    }
+  }
+  return largest;
+}
+
+template <class Vector, class Element>
+inline void max_pool(const PoolLayer& layer, const Element* in, Element* out,
+                     const PoolSpot* spots, std::size_t count) {
+  constexpr std::uint32_t lanes = sizeof(Vector) / sizeof(Element);
   for (std::size_t s = 0; s < count; ++s) {
     const PoolSpot spot = spots[s];
-    for (std::uint32_t channel = 0; channel < layer.channels; channel += 16) {
-      std::uint8_t largest[16] = {};
-      for (std::uint32_t y = 0; y < spot.rows; ++y) {
-        const std::uint8_t* x = in + spot.in + std::size_t{y} * layer.row + channel;
-        for (std::uint32_t column = 0; column < spot.columns; ++column, x += layer.pixel) {
-          for (int i = 0; i < 16; ++i) largest[i] = x[i] > largest[i] ? x[i] : largest[i];
-        }
+    for (std::uint32_t channel = 0; channel < layer.channels; channel += lanes) {
+      const Element* x = in + spot.in + channel;
+      Element* y = out + spot.out + channel;
+      if (spot.rows == 3 && spot.columns == 3) {
+        window_maximum<Vector>(x, layer, 3, 3).store(y);
+      } else if (spot.rows == 2 && spot.columns == 2) {
+        window_maximum<Vector>(x, layer, 2, 2).store(y);
+      } else {
+        window_maximum<Vector>(x, layer, spot.rows, spot.columns).store(y);
       }
-      std::memcpy(out + spot.out + channel, largest, 16);
     }
   }
 }
 
+void max_pool_bytes(const PoolLayer& layer, const std::uint8_t* in, std::uint8_t* out,
+                    const PoolSpot* spots, std::size_t count) {
+  max_pool<Bytes>(layer, in, out, spots, count);
+}
+
 void max_pool_floats(const PoolLayer& layer, const float* in, float* out, const PoolSpot* spots,
                      std::size_t count) {
-  for (std::size_t s = 0; s < count; ++s) {
-    const PoolSpot spot = spots[s];
-    for (std::uint32_t channel = 0; channel < layer.channels; channel += V::lanes) {
-      V largest = V::set(-kInfinity);
-      for (std::uint32_t y = 0; y < spot.rows; ++y) {
-        const float* x = in + spot.in + std::size_t{y} * layer.row + channel;
-        for (std::uint32_t column = 0; column < spot.columns; ++column, x += layer.pixel) {
-          largest = larger(V::load(x), largest);
-        }
-      }
-      largest.store(out + spot.out + channel);
-    }
-  }
+  max_pool<V>(layer, in, out, spots, count);
 }
 
 void add_bytes(const AddLayer& layer, const Epilogue& e, const std::uint8_t* a,
@@ -147,6 +156,29 @@ void map_floats(const MapLayer& layer, const Epilogue& e, const float* in, void*
       finish(e, V::load(in + spots[s].in + i), out, spots[s].out + i);
     }
   }
+}
+
+template <class Element>
+inline void interleave(const Element* in, std::size_t plane, std::size_t channels, Element* line,
+                       std::size_t width) {
+  for (std::size_t c = 0; c < channels; ++c) {
+    for (std::size_t x = 0; x < width; ++x) line[x * channels + c] = in[c * plane + x];
+  }
+}
+
+void interleave_bytes(const std::uint8_t* in, std::size_t plane, std::size_t channels,
+                      std::uint8_t* line, std::size_t width) {
+  if (channels != 4) return interleave(in, plane, channels, line, width);
+  // Four stacked frames, which is what most images are: one word per position.
+  for (std::size_t x = 0; x < width; ++x) {
+    const std::uint8_t position[4] = {in[x], in[plane + x], in[2 * plane + x], in[3 * plane + x]};
+    std::memcpy(line + 4 * x, position, 4);
+  }
+}
+
+void interleave_floats(const float* in, std::size_t plane, std::size_t channels, float* line,
+                       std::size_t width) {
+  interleave(in, plane, channels, line, width);
 }
 
 bool all_finite(const float* values, std::size_t size) {

@@ -123,6 +123,8 @@ void fill_generic(KernelTable& t) {
   t.add_floats = add_floats;
   t.map_bytes = map_bytes;
   t.map_floats = map_floats;
+  t.interleave_bytes = interleave_bytes;
+  t.interleave_floats = interleave_floats;
   t.prepare_f32 = prepare_f32;
   t.prepare_f64 = prepare_f64;
   t.all_finite = all_finite;

@@ -1,14 +1,12 @@
 // Kernels in plain C++ for any machine.
-#include <cmath>
 #include <cstring>
 
 #include "../kernels.h"
+#include "repeat.h"
 #include "vector_plain.h"
 
 namespace rlcompress {
 namespace {
-
-constexpr float kInfinity = HUGE_VALF;
 
 #include "epilogue.inl"
 #include "generic.inl"

@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -13,6 +14,7 @@ struct V {
   __m256 v;
 
   static V set(float x) { return {_mm256_set1_ps(x)}; }
+  static V lowest() { return set(-HUGE_VALF); }
   static V load(const float* p) { return {_mm256_loadu_ps(p)}; }
   static V from_ints(const std::int32_t* p) {
     return {_mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
@@ -46,5 +48,17 @@ inline void store_bytes(V a, std::int32_t zero, std::uint8_t* p) {
       _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(halves, halves));
 }
+
+// Sixteen bytes.
+struct Bytes {
+  __m128i v;
+  static Bytes lowest() { return {_mm_setzero_si128()}; }
+  static Bytes load(const std::uint8_t* p) {
+    return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))};
+  }
+  void store(std::uint8_t* p) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
+};
+
+inline Bytes larger(Bytes a, Bytes b) { return {_mm_max_epu8(a.v, b.v)}; }
 
 }  // namespace

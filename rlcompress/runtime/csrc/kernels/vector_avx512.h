@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -13,6 +14,7 @@ struct V {
   __m512 v;
 
   static V set(float x) { return {_mm512_set1_ps(x)}; }
+  static V lowest() { return set(-HUGE_VALF); }
   static V load(const float* p) { return {_mm512_loadu_ps(p)}; }
   static V from_ints(const std::int32_t* p) { return {_mm512_cvtepi32_ps(_mm512_loadu_si512(p))}; }
   static V from_bytes(const std::uint8_t* p) {
@@ -42,5 +44,17 @@ inline void store_bytes(V a, std::int32_t zero, std::uint8_t* p) {
   const __m512i words = _mm512_add_epi32(_mm512_cvtps_epi32(a.v), _mm512_set1_epi32(zero));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(words));
 }
+
+// Sixteen bytes.
+struct Bytes {
+  __m128i v;
+  static Bytes lowest() { return {_mm_setzero_si128()}; }
+  static Bytes load(const std::uint8_t* p) {
+    return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))};
+  }
+  void store(std::uint8_t* p) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
+};
+
+inline Bytes larger(Bytes a, Bytes b) { return {_mm_max_epu8(a.v, b.v)}; }
 
 }  // namespace

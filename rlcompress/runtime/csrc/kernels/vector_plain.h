@@ -1,6 +1,7 @@
 // Four floats in plain C++, for machines without vector code of their own.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +13,7 @@ struct V {
   float v[4];
 
   static V set(float x) { return {{x, x, x, x}}; }
+  static V lowest() { return set(-HUGE_VALF); }
   static V load(const float* p) {
     V r;
     std::memcpy(r.v, p, sizeof r.v);
@@ -69,6 +71,24 @@ inline V add_integer(V a, std::int32_t bias) {
 // Bytes rint(a) + zero of a in -128..255.
 inline void store_bytes(V a, std::int32_t zero, std::uint8_t* p) {
   for (int i = 0; i < 4; ++i) p[i] = static_cast<std::uint8_t>(nearest(a.v[i]) + zero);
+}
+
+// Sixteen bytes.
+struct Bytes {
+  std::uint8_t v[16];
+  static Bytes lowest() { return {}; }
+  static Bytes load(const std::uint8_t* p) {
+    Bytes r;
+    std::memcpy(r.v, p, 16);
+    return r;
+  }
+  void store(std::uint8_t* p) const { std::memcpy(p, v, 16); }
+};
+
+inline Bytes larger(Bytes a, Bytes b) {
+  Bytes r;
+  for (int i = 0; i < 16; ++i) r.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+  return r;
 }
 
 }  // namespace

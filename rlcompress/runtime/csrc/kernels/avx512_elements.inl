@@ -1,0 +1,54 @@
+// Element-wise ops on bytes, 64 at a time; the rest of a run is read and written under a mask.
+
+RLC_INLINE __mmask64 first_bytes(std::uint32_t count) {
+  return count >= 64 ? ~__mmask64{0} : (__mmask64{1} << count) - 1;
+}
+
+void map_bytes_by_table(const MapLayer& layer, const std::uint8_t* in, void* out, SpotList spots,
+                        std::size_t count) {
+  if (layer.bytes == nullptr) return map_bytes(layer, in, out, spots, count);
+  __m512i table[4];
+  repeat<4>([&](auto i) RLC_INLINE_LAMBDA { table[i] = load(layer.bytes + 64 * i); });
+  for (std::size_t s = 0; s < count; ++s) {
+    const std::uint8_t* x = in + spots[s].in;
+    std::uint8_t* y = static_cast<std::uint8_t*>(out) + spots[s].out;
+    for (std::uint32_t i = 0; i < layer.run; i += 64) {
+      const __mmask64 mask = first_bytes(layer.run - i);
+      const __m512i bytes = _mm512_maskz_loadu_epi8(mask, x + i);
+      const __m512i low = _mm512_permutex2var_epi8(table[0], bytes, table[1]);
+      const __m512i high = _mm512_permutex2var_epi8(table[2], bytes, table[3]);
+      const __m512i mapped = _mm512_mask_blend_epi8(_mm512_movepi8_mask(bytes), low, high);
+      _mm512_mask_storeu_epi8(y + i, mask, mapped);
+    }
+  }
+}
+
+// Sixteen bytes of a value as the reals that are to be added.
+template <int part>
+RLC_INLINE __m512 addend(__m512i bytes, float zero, float multiplier) {
+  const __m512i words = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, part));
+  const __m512i shifted = _mm512_sub_epi32(words, _mm512_set1_epi32(static_cast<int>(zero)));
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(shifted), _mm512_set1_ps(multiplier));
+}
+
+void add_bytes_in_blocks(const AddLayer& layer, const Epilogue& e, const std::uint8_t* a,
+                         const std::uint8_t* b, std::uint8_t* out, const AddSpot* spots,
+                         std::size_t count) {
+  const Finish finish(e);
+  for (std::size_t s = 0; s < count; ++s) {
+    for (std::uint32_t i = 0; i < layer.run; i += 64) {
+      const __mmask64 mask = first_bytes(layer.run - i);
+      const __m512i first = _mm512_maskz_loadu_epi8(mask, a + spots[s].a + i);
+      const __m512i second = _mm512_maskz_loadu_epi8(mask, b + spots[s].b + i);
+      __m512i sum[4];
+      repeat<4>([&](auto q) RLC_INLINE_LAMBDA {
+        constexpr int part = decltype(q)::number;
+        sum[q] = finish.rounded(
+            _mm512_add_ps(addend<part>(first, layer.zero[0], layer.multiplier[0]),
+                          addend<part>(second, layer.zero[1], layer.multiplier[1])));
+      });
+      _mm512_mask_storeu_epi8(out + spots[s].out + i, mask,
+                              finish.packed(sum[0], sum[1], sum[2], sum[3]));
+    }
+  }
+}

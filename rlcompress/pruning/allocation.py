@@ -76,8 +76,6 @@ def erdos_renyi_paper(scores: Scores, kept: int) -> dict[str, int]:
     sizes = [score.numel() for score in scores.values()]
     losses = [max(0, score.numel() - sum(score.shape)) for score in scores.values()]
     lost = sum(sizes) - kept
-    if lost == 0:
-        return dict(zip(scores, sizes, strict=True))
     # Layer l loses k losses[l], so layer l has sizes[l] / losses[l] as the largest k it can bear.
     bounds = [(Fraction(n, m), name) for name, n, m in zip(scores, sizes, losses, strict=True) if m]
     bound, tightest = min(bounds, default=(Fraction(0), next(iter(scores))))
@@ -88,7 +86,7 @@ def erdos_renyi_paper(scores: Scores, kept: int) -> dict[str, int]:
             f"{tightest!r} would need a sparsity above 1; for these layers the largest is "
             f"{largest:.4f} (lower the sparsity or use allocation 'erdos_renyi')"
         )
-    factor = Fraction(lost, sum(losses))
+    factor = Fraction(lost, sum(losses) or 1)
     return _divide(scores, [n - factor * m for n, m in zip(sizes, losses, strict=True)], kept)
 
 

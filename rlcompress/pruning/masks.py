@@ -15,10 +15,11 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 _KEEP_ZERO = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop)
-"""Optimizers whose state stays zero where it is zero and the gradient is too.
+"""Optimizers whose state stays zero where weight, gradient and state are zero.
 
-Zeroing Adam's moments again on every step would cost as much as half of a large layer's update.
-Others (Adamax, SB3's RMSpropTFLike) do not stay at zero or do not begin there.
+Zeroing their moments once is enough; on every step it would slow DQN's training by some percent.
+Others (Adamax, SB3's RMSpropTFLike) do not stay at zero. Who writes into weights or gradients by
+hand between two steps has to call ``apply_``.
 """
 
 

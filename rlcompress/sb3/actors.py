@@ -119,7 +119,7 @@ def actor_of(model: BaseAlgorithm) -> Actor:
     """
     name, row = _row_of(model)
     _check_spaces(model)
-    policy = model.policy
+    policy = getattr(model, "policy", None)
     if policy is None:
         raise ValueError(f"{name} has no policy yet; call model._setup_model() first")
     root = _resolve(policy, row.root, name)

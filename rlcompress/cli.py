@@ -1,8 +1,9 @@
 """What every entry point is wrapped in: finds conf/, runs hydra, turns errors into one line.
 
 Knows hydra so that nothing below has to; knows nothing of what the entry points do. Exit codes:
-0 done, 1 the run failed, 2 the request was wrong, 130 interrupted. In a sweep each failing job
-prints its line and the others still run; the first failure decides the exit code.
+0 done, 1 the run failed, 2 the request was wrong, 130 and 143 stopped by Ctrl-C and SIGTERM. In a
+sweep each failing job prints its line and the others still run; the first failure decides the exit
+code.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlcompress.training.errors import TrainingStopped
+from rlcompress.training.errors import Interrupted, TrainingStopped
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 S = TypeVar("S")
@@ -90,6 +91,9 @@ def run(entry: EntryPoint[Any]) -> int:
     except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
         _say(_one_line(error, entry.schema))
         return BAD_INPUT
+    except Interrupted as error:
+        _say(str(error))
+        return error.code
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED

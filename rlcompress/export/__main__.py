@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlcompress import cli
 from rlcompress.artifact import CompressedPolicy
+from rlcompress.export.formats import choose
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecNormalize
@@ -21,6 +22,8 @@ class Settings:
 
     run: str | None
     out: str | None
+    format: str | None
+    optimise: str
     vec_normalize: str | None
     remove_dead: bool
 
@@ -34,13 +37,15 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
         raise ValueError(f"run={source} does not exist")
     if source.is_dir():
         source = _within(source)
-    write, target = _writer(source, settings.out)
+    chosen, target = choose(settings.format, source, settings.out)
     policy = _policy(source, settings)
+    write = chosen.build(policy, target, optimise_of(settings.optimise))
 
     def work() -> None:
-        if target != source:
-            write(policy, target)
+        said = write() if target != source else ""
         _report(policy, target)
+        if said:
+            print(said)
 
     return work
 
@@ -50,19 +55,6 @@ def _within(directory: Path) -> Path:
         if (directory / name).is_file():
             return directory / name
     raise ValueError(f"{directory} holds no finished run (no actor.zip, no actor.rlc)")
-
-
-def _writer(source: Path, out: str | None) -> tuple[Callable[[CompressedPolicy, Path], Any], Path]:
-    target = source.with_suffix(".rlc") if out is None else Path(out)
-    if not target.parent.is_dir():
-        raise ValueError(f"out={target}: there is no directory {target.parent}")
-    if target.suffix == ".rlc":
-        return CompressedPolicy.save, target
-    if target.suffix == ".onnx":
-        from rlcompress.export.onnx_qdq import save_onnx
-
-        return save_onnx, target
-    raise ValueError(f"out must end in .rlc or .onnx, got {target.name!r}")
 
 
 def _policy(source: Path, settings: Settings) -> CompressedPolicy:

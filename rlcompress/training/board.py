@@ -34,6 +34,14 @@ class BoardCallback(BaseCallback):
     def _on_training_end(self) -> None:
         self._show()
 
+    def state_dict(self) -> dict[str, Any]:
+        """How many times it was shown."""
+        return {"milestone": self._milestone}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state_dict()``."""
+        self._milestone = state["milestone"]
+
     def _show(self) -> None:
         for name, layer in actor_of(self.model).layers.items():
             weight = layer.weight

@@ -6,6 +6,7 @@ Knows the names of the files; what is in most of them is the business of others.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import Any
 from rlcompress.artifact.file import write_bytes
 from rlcompress.training.environment_record import environment_record
 
+SUMMARY = "summary.json"
 TRACES = (
     "command.txt",
     "environment.json",
     "eval.jsonl",
     "actor.zip",
     "actor.rlc",
-    "summary.json",
+    SUMMARY,
     "checkpoint",
     "phases",
 )
@@ -48,6 +50,22 @@ class RunDirectory:
         """One line per evaluation episode."""
         return self.path / "eval.jsonl"
 
+    @property
+    def checkpoints(self) -> Path:
+        """What a resumed run goes on from."""
+        return self.path / "checkpoint"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run here has come to its end."""
+        return (self.path / SUMMARY).exists()
+
+    @property
+    def how_to_resume(self) -> str:
+        """The command that continues the run here, for messages."""
+        place = shlex.quote(str(self.path.absolute()))
+        return f"continue with: python -m rlcompress.train hydra.run.dir={place} resume=true"
+
     def saved(self, phase: str, which: str, suffix: str = ".zip") -> Path:
         """The last or best model of a phase."""
         return self.path / "phases" / f"{phase}_{which}{suffix}"
@@ -65,16 +83,31 @@ class RunDirectory:
 
     def check_resumable(self) -> None:
         """Raise ValueError where there is nothing to continue."""
-        if not (self.path / "checkpoint").is_dir():
+        if not (self.path / ".hydra" / "config.yaml").is_file():
             raise ValueError(
-                f"resume=true, but {self.path} holds no checkpoint; name the run to continue with "
-                "hydra.run.dir=<dir>"
+                f"resume=true, but {self.path} holds no checkpoint and no run; name the run to "
+                "continue with hydra.run.dir=<dir>"
             )
+
+    def continue_(self, command: str) -> None:
+        """Write down that the run goes on, and remove files that a kill left half written."""
+        for path in self.path.rglob(".*.tmp"):
+            path.unlink(missing_ok=True)
+        path = self.path / "command.txt"
+        before = path.read_bytes() if path.exists() else b""
+        write_bytes(path, before + f"{command}\n".encode())
+
+    def begin_again(self) -> None:
+        """Remove what a run wrote that was killed before its first checkpoint."""
+        growing = [self.evaluations, *self.path.glob("events.out.tfevents.*")]
+        for path in [*growing, *(self.path / "phases").glob("*")]:
+            path.unlink(missing_ok=True)
 
     def describe(self, command: str, texts: Mapping[str, str]) -> None:
         """Write down what runs here, with what configuration, on what machine."""
         (self.path / "phases").mkdir(parents=True, exist_ok=True)
         (self.path / ".hydra").mkdir(exist_ok=True)
+        (self.checkpoints / "replay").mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             write_bytes(self.path / ".hydra" / name, text.encode())
         write_bytes(self.path / "command.txt", f"{command}\n".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,14 +36,27 @@ class FiniteGuard(BaseCallback):
     def _on_step(self) -> bool:
         if self.num_timesteps >= self._next:
             self._next = self.num_timesteps + self._freq
-            self._check_tensors()
+            self.check()
         return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """When tensors are looked at next."""
+        return {"next": self._next}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state_dict()``."""
+        self._next = state["next"]
 
     def _on_training_end(self) -> None:
         self._on_rollout_start()
-        self._check_tensors()
+        self.check()
 
-    def _check_tensors(self) -> None:
+    def check(self) -> None:
+        """Look at every tensor now.
+
+        Raises:
+            TrainingStopped: one holds a value that is not finite; the message names it.
+        """
         for name, tensor in self.model.policy.state_dict().items():
             if not bool(torch.isfinite(tensor).all()):
                 self._stop(f"{name} holds a value that is not finite")

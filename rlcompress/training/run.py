@@ -17,7 +17,6 @@ from rlcompress.pruning.pruner import format_report
 from rlcompress.sb3 import quantise
 from rlcompress.sb3.drawing import DrawCallback
 from rlcompress.sb3.environments import (
-    EnvironmentFault,
     describe,
     make_evaluation_env,
     make_training_env,
@@ -26,19 +25,24 @@ from rlcompress.sb3.pruning_callback import PruningCallback
 from rlcompress.sb3.qat_callback import QATCallback
 from rlcompress.training.assemble import build_model
 from rlcompress.training.board import BoardCallback, record_hparams
-from rlcompress.training.directory import RunDirectory
-from rlcompress.training.errors import TrainingStopped
+from rlcompress.training.checkpoint import CheckpointCallback, Checkpoints
+from rlcompress.training.directory import SUMMARY, RunDirectory
 from rlcompress.training.evaluation import (
     EvaluationCallback,
     EvaluationSettings,
     Evaluator,
     PhaseEndCallback,
 )
+from rlcompress.training.faults import explained
 from rlcompress.training.finish import Finish
 from rlcompress.training.guard import FiniteGuard
+from rlcompress.training.lock import check_unlocked, locked
 from rlcompress.training.plan import Plan, make_plan
 from rlcompress.training.progress import ProgressCallback
 from rlcompress.training.settings import Settings
+from rlcompress.training.signals import StopRequest, caught_signals
+from rlcompress.training.snapshot import Parts, Stateful
+from rlcompress.training.store import Store
 from rlcompress.training.table import describe_parity, show
 
 
@@ -55,13 +59,17 @@ class Run:
     qat: QATCallback | None
     drawing: DrawCallback | None
 
+    def say(self, line: str) -> None:
+        """Print a line about the run, however long."""
+        self.console.print(line, highlight=False, soft_wrap=True)
+
     def sparsity(self) -> float:
         """Fraction of zeros in the actor's counted weights, now."""
         return 0.0 if self.pruning is None else self.pruning.sparsity
 
-    def train(self) -> None:
-        """Train to the end of the timeline."""
-        settings = self.plan.settings
+    def train(self, stop: StopRequest) -> None:
+        """Train to the end of the timeline, from the newest checkpoint if asked to."""
+        settings, length = self.plan.settings, self.plan.timeline.length
         evaluator = Evaluator(
             EvaluationSettings(
                 settings.env, settings.seed, settings.eval_episodes, settings.eval_freq
@@ -72,8 +80,11 @@ class Run:
             quantised=lambda: self.qat is not None and self.qat.active,
         )
         progress = ProgressCallback(evaluator, self.sparsity, self.console)
-        kept = str(self.directory.path / "phases")
-        guard = FiniteGuard(settings.eval_freq, kept)
+        guard = FiniteGuard(settings.eval_freq, str(self.directory.path / "phases"))
+        board = BoardCallback(length)
+        saving = self._saving(evaluator, guard, board, stop)
+        if settings.resume and saving.restore(self.say):
+            return
         # The order matters: see the callbacks. A phase's last policy is saved before what ends it.
         callbacks: list[BaseCallback | None] = [
             guard,
@@ -81,19 +92,33 @@ class Run:
             self.pruning,
             self.qat,
             EvaluationCallback(evaluator),
-            BoardCallback(self.plan.timeline.length),
+            board,
             self.drawing,
             progress,
+            saving,
         ]
         self.model.set_logger(configure(str(self.directory.path), ["tensorboard"]))
         try:
             self.model.learn(
-                self.plan.timeline.length, callback=[c for c in callbacks if c is not None]
+                length - self.model.num_timesteps,
+                callback=[c for c in callbacks if c is not None],
+                reset_num_timesteps=self.model.num_timesteps == 0,
             )
-        except EnvironmentFault as error:
-            raise TrainingStopped(f"{error}; the last good models are in {kept}") from error
         finally:
             progress.close()
+
+    def _saving(
+        self, evaluator: Evaluator, guard: FiniteGuard, board: BoardCallback, stop: StopRequest
+    ) -> CheckpointCallback:
+        stateful: dict[str, Stateful] = {"evaluator": evaluator, "guard": guard, "board": board}
+        parts = Parts(self.model, self.pruning, self.qat, stateful)
+        return CheckpointCallback(
+            Checkpoints(parts, self.directory),
+            self.plan.timeline,
+            self.plan.settings.checkpoint_freq,
+            stop=stop,
+            check=guard.check,
+        )
 
     def conclude(self) -> None:
         """Freeze, evaluate and weigh what was kept; print the table and write ``summary.json``."""
@@ -112,12 +137,11 @@ class Run:
             "parity": None if finish.parity is None else asdict(finish.parity),
             "layers": [asdict(layer) for layer in layers],
         }
-        self.directory.write_json("summary.json", summary)
-        record_hparams(
-            self.model,
-            about,
-            {f"{r.variant.strip('.')}_{r.checkpoint}": r.return_mean for r in rows},
-        )
+        returns = {f"{r.variant.strip('.')}_{r.checkpoint}": r.return_mean for r in rows}
+        record_hparams(self.model, about, returns)
+        # Last: it marks the run as finished. What only more training would need can go.
+        self.directory.write_json(SUMMARY, summary)
+        Store(self.directory.checkpoints).prune(1)
 
 
 def prepare(
@@ -129,8 +153,11 @@ def prepare(
         ValueError: where the request is wrong, naming what is and what would do.
     """
     directory = RunDirectory(path)
+    check_unlocked(path)
     if settings.resume:
         directory.check_resumable()
+        if directory.finished:
+            return lambda: print(f"{path}: this run has finished already")
     else:
         directory.check_free()
     torch.set_num_threads(settings.threads)
@@ -139,10 +166,16 @@ def prepare(
     run = _build(plan, directory)
 
     def work() -> None:
-        directory.describe(command, descriptions)
-        run.console.print(spec.protocol, highlight=False, soft_wrap=True)
-        run.train()
-        run.conclude()
+        with explained(directory), locked(path), caught_signals(run.say) as stop:
+            if settings.resume:
+                directory.continue_(command)
+            else:
+                directory.check_free()
+                directory.describe(command, descriptions)
+            run.say(spec.protocol)
+            run.train(stop)
+            stop.let_go(f"stopped while evaluating; {directory.how_to_resume}")
+            run.conclude()
 
     return work
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlcompress import cli
 from rlcompress.artifact import CompressedPolicy
-from rlcompress.export.formats import choose
+from rlcompress.export.formats import choose, optimise_of
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecNormalize
@@ -38,8 +38,9 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     if source.is_dir():
         source = _within(source)
     chosen, target = choose(settings.format, source, settings.out)
+    optimise = optimise_of(settings.optimise)
     policy = _policy(source, settings)
-    write = chosen.build(policy, target, optimise_of(settings.optimise))
+    write = chosen.build(policy, target, optimise)
 
     def work() -> None:
         said = write() if target != source else ""

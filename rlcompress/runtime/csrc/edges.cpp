@@ -48,24 +48,25 @@ void place_line(const Storage& storage, std::size_t y, const Element* from, Elem
 
 // `line` has room for one line of positions.
 template <class Element>
-void place(const Plan& plan, const Element* from, Element* to, Element* line) {
+void place_row(const Plan& plan, const Element* from, Element* to, Element* line, std::size_t y) {
   const Storage& storage = plan.layout.of(0);
   const Shape& shape = storage.shape;
-  const std::size_t width = shape.width;
-  for (std::size_t y = 0; y < shape.height; ++y) {
-    if (!plan.program.observation.channels_first) {
-      place_line(storage, y, from + y * width * shape.channels, to);
-      continue;
-    }
-    const Element* rows = from + y * width;
-    const std::size_t plane = shape.height * width;
-    if constexpr (sizeof(Element) == 1) {
-      plan.kernels->interleave_bytes(rows, plane, shape.channels, line, width);
-    } else {
-      plan.kernels->interleave_floats(rows, plane, shape.channels, line, width);
-    }
-    place_line(storage, y, line, to);
+  if (!plan.program.observation.channels_first) {
+    return place_line(storage, y, from + y * shape.width * shape.channels, to);
   }
+  const Element* rows = from + y * shape.width;
+  if constexpr (sizeof(Element) == 1) {
+    plan.kernels->interleave_bytes(rows, shape.positions(), shape.channels, line, shape.width);
+  } else {
+    plan.kernels->interleave_floats(rows, shape.positions(), shape.channels, line, shape.width);
+  }
+  place_line(storage, y, line, to);
+}
+
+template <class Element>
+void place(const Plan& plan, const Element* from, Element* to, Element* line) {
+  const std::size_t height = plan.layout.of(0).shape.height;
+  for (std::size_t y = 0; y < height; ++y) place_row(plan, from, to, line, y);
 }
 
 ImageLayer image_layer(const Plan& plan) {
@@ -154,6 +155,13 @@ std::size_t place_observation(const Plan& plan, Workspace& workspace, std::size_
   }
   if (!storage.shape.vector) place(plan, flat, target, scratch);
   return bad;
+}
+
+void place_image_row(const Plan& plan, Workspace& workspace, std::size_t sample,
+                     const std::uint8_t* observation, std::size_t y) {
+  auto* line = reinterpret_cast<std::uint8_t*>(workspace.scratch() + plan.line_at);
+  auto* to = workspace.at<std::uint8_t>(plan.layout.of(0), sample);
+  place_row(plan, observation, to, line, y);
 }
 
 void read_outputs(const Plan& plan, Workspace& workspace, std::size_t sample, float* outputs) {

@@ -17,6 +17,10 @@ std::size_t element_size(ElementType type);
 std::size_t place_observation(const Plan& plan, Workspace& workspace, std::size_t sample,
                               const void* observation, ElementType type);
 
+// Puts one row of an image observation into place.
+void place_image_row(const Plan& plan, Workspace& workspace, std::size_t sample,
+                     const std::uint8_t* observation, std::size_t y);
+
 void read_outputs(const Plan& plan, Workspace& workspace, std::size_t sample, float* outputs);
 
 // One action (float per element, or one int64) from one sample's raw outputs.

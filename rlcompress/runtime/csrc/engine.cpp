@@ -26,6 +26,7 @@ struct Engine::Shared {
     const std::size_t first = index * shared.part;
     const std::size_t elements = first * program.observation.size;
     Batch batch = whole;
+    batch.first = whole.first + first;
     batch.count = std::min(shared.part, whole.count - first);
     batch.observations = static_cast<const std::uint8_t*>(whole.observations) +
                          elements * element_size(whole.type);
@@ -34,7 +35,8 @@ struct Engine::Shared {
       batch.actions =
           static_cast<std::uint8_t*>(whole.actions) + first * shared.engine->action_bytes();
     }
-    const std::size_t found = shared.engine->run_alone(batch);
+    const std::size_t found =
+        shared.engine->reuse_ ? shared.engine->run_reusing(batch) : shared.engine->run_alone(batch);
     if (found == batch.count * program.observation.size) return;
     std::size_t bad = shared.bad;
     while (elements + found < bad && !shared.bad.compare_exchange_weak(bad, elements + found)) {
@@ -45,7 +47,8 @@ struct Engine::Shared {
 Engine::Engine(const std::uint8_t* image, std::size_t size, const Options& options)
     : plan_(make_plan(read_image(image, size), kernels_for(options.isa))),
       pool_(options.threads),
-      break_even_(std::numeric_limits<std::size_t>::max()) {
+      break_even_(std::numeric_limits<std::size_t>::max()),
+      reuse_(options.reuse) {
   give_back(std::make_unique<Workspace>(plan_, plan_.group));
   if (pool_.threads() > 1) measure_break_even();
 }
@@ -84,20 +87,36 @@ void Engine::give_back(std::unique_ptr<Workspace> workspace) {
 std::size_t Engine::run_group(Workspace& workspace, const Batch& batch, std::size_t first,
                               std::size_t count) {
   const std::size_t size = plan_.program.observation.size;
-  const std::size_t outputs = plan_.output_at.size();
   for (std::size_t s = 0; s < count; ++s) {
     const auto* from = static_cast<const std::uint8_t*>(batch.observations) +
                        (first + s) * size * element_size(batch.type);
     const std::size_t bad = place_observation(plan_, workspace, s, from, batch.type);
-    if (bad != size && !plan_.program.observation.image) return (first + s) * size + bad;
+    if (bad != size) return (first + s) * size + bad;
   }
   run_steps(plan_, workspace, count);
-  for (std::size_t s = 0; s < count; ++s) {
-    float* raw = batch.outputs != nullptr ? batch.outputs + (first + s) * outputs
-                                          : workspace.outputs();
-    read_outputs(plan_, workspace, s, raw);
-    if (batch.actions == nullptr) continue;
-    act(plan_, raw, static_cast<std::uint8_t*>(batch.actions) + (first + s) * action_bytes());
+  for (std::size_t s = 0; s < count; ++s) finish(workspace, batch, s, first + s);
+  return batch.count * size;
+}
+
+// Outputs and action of one sample to row `index` of the batch.
+void Engine::finish(Workspace& workspace, const Batch& batch, std::size_t sample,
+                    std::size_t index) {
+  float* raw = batch.outputs != nullptr ? batch.outputs + index * plan_.output_at.size()
+                                        : workspace.outputs();
+  read_outputs(plan_, workspace, sample, raw);
+  if (batch.actions == nullptr) return;
+  act(plan_, raw, static_cast<std::uint8_t*>(batch.actions) + index * action_bytes());
+}
+
+std::size_t Engine::run_reusing(const Batch& batch) {
+  const std::size_t size = plan_.program.observation.size;
+  for (std::size_t i = 0; i < batch.count; ++i) {
+    ReuseState& state = *states_[batch.first + i];
+    const auto* from = static_cast<const std::uint8_t*>(batch.observations) +
+                       i * size * element_size(batch.type);
+    const std::size_t bad = state.run(plan_, from, batch.type);
+    if (bad != size) return i * size + bad;
+    finish(state.workspace(), batch, 0, i);
   }
   return batch.count * size;
 }
@@ -124,6 +143,11 @@ std::size_t Engine::run_shared(const Batch& batch) {
 }
 
 std::size_t Engine::run(const Batch& batch) {
+  if (reuse_) {
+    const std::lock_guard<std::mutex> lock(reuse_mutex_);
+    while (states_.size() < batch.count) states_.push_back(std::make_unique<ReuseState>(plan_));
+    return batch.count >= break_even_ ? run_shared(batch) : run_reusing(batch);
+  }
   return batch.count >= break_even_ ? run_shared(batch) : run_alone(batch);
 }
 
@@ -133,7 +157,7 @@ void Engine::measure_break_even() {
   const ElementType type = p.observation.image ? ElementType::Uint8 : ElementType::Float32;
   const std::vector<std::uint64_t> zeros(p.observation.size * plan_.group, 0);
   std::vector<float> outputs(p.outputs() * plan_.group);
-  const Batch batch = {zeros.data(), type, plan_.group, outputs.data(), nullptr};
+  const Batch batch = {0, zeros.data(), type, plan_.group, outputs.data(), nullptr};
   double sample_ns = 1e9;
   double pool_ns = 1e9;
   for (int repeat = 0; repeat < 5; ++repeat) {

@@ -11,6 +11,7 @@
 #include "edges.h"
 #include "plan.h"
 #include "pool.h"
+#include "reuse.h"
 #include "workspace.h"
 
 namespace rlcompress {
@@ -22,6 +23,7 @@ struct Options {
 };
 
 struct Batch {
+  std::size_t first = 0;  // number of its first row, where it is part of a larger one
   const void* observations = nullptr;  // count observations, one after the other
   ElementType type = ElementType::Float32;
   std::size_t count = 0;
@@ -53,10 +55,12 @@ class Engine {
 
   std::size_t run_alone(const Batch& batch);
   std::size_t run_shared(const Batch& batch);
+  std::size_t run_reusing(const Batch& batch);
   std::size_t run_group(Workspace& workspace, const Batch& batch, std::size_t first,
                         std::size_t count);
   std::unique_ptr<Workspace> borrow();
   void give_back(std::unique_ptr<Workspace> workspace);
+  void finish(Workspace& workspace, const Batch& batch, std::size_t sample, std::size_t index);
   void measure_break_even();
 
   Plan plan_;
@@ -65,6 +69,9 @@ class Engine {
   std::atomic<Workspace*> spare_{nullptr};  // the one that the last call used
   std::mutex mutex_;
   std::vector<std::unique_ptr<Workspace>> idle_;
+  const bool reuse_;
+  std::mutex reuse_mutex_;
+  std::vector<std::unique_ptr<ReuseState>> states_;  // one for each row of a batch
 };
 
 }  // namespace rlcompress

@@ -24,26 +24,11 @@ void run_checked(const Plan& plan, const Step& step, const float* in, void* out,
   }
 }
 
-void run_pool(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample) {
-  const Storage& in = plan.layout.storages[step.input];
-  const Storage& out = plan.layout.storages[step.output];
-  const PoolSpot* spots = step.pool_spots.data();
-  const std::size_t count = step.pool_spots.size();
-  if (in.quantised) {
-    plan.kernels->max_pool_bytes(step.pool, workspace.at<std::uint8_t>(in, sample),
-                                 workspace.at<std::uint8_t>(out, sample), spots, count);
-  } else {
-    plan.kernels->max_pool_floats(step.pool, workspace.at<float>(in, sample),
-                                  workspace.at<float>(out, sample), spots, count);
-  }
-}
-
-void run_add(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample) {
+void run_add(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample,
+             const AddSpot* spots, std::size_t count) {
   const Storage& a = plan.layout.storages[step.input];
   const Storage& b = plan.layout.storages[step.second];
   const Storage& out = plan.layout.storages[step.output];
-  const AddSpot* spots = step.add_spots.data();
-  const std::size_t count = step.add_spots.size();
   if (out.quantised) {
     plan.kernels->add_bytes(step.add, step.epilogue, workspace.at<std::uint8_t>(a, sample),
                             workspace.at<std::uint8_t>(b, sample),
@@ -55,19 +40,41 @@ void run_add(const Plan& plan, const Step& step, Workspace& workspace, std::size
   }
 }
 
-void run_map(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample) {
+void run_map(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample,
+             const Spot* spots, std::size_t count) {
   const Storage& in = plan.layout.storages[step.input];
   void* out = workspace.at<void>(plan.layout.storages[step.output], sample);
   if (step.map_bytes) {
-    plan.kernels->map_bytes(step.map, workspace.at<std::uint8_t>(in, sample), out,
-                            step.spots.data(), step.spots.size());
+    plan.kernels->map_bytes(step.map, workspace.at<std::uint8_t>(in, sample), out, spots, count);
   } else {
-    plan.kernels->map_floats(step.map, step.epilogue, workspace.at<float>(in, sample), out,
-                             step.spots.data(), step.spots.size());
+    plan.kernels->map_floats(step.map, step.epilogue, workspace.at<float>(in, sample), out, spots,
+                             count);
   }
 }
 
 }  // namespace
+
+void run_pool(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample,
+              const PoolSpot* spots, std::size_t count) {
+  const Storage& in = plan.layout.storages[step.input];
+  const Storage& out = plan.layout.storages[step.output];
+  if (in.quantised) {
+    plan.kernels->max_pool_bytes(step.pool, workspace.at<std::uint8_t>(in, sample),
+                                 workspace.at<std::uint8_t>(out, sample), spots, count);
+  } else {
+    plan.kernels->max_pool_floats(step.pool, workspace.at<float>(in, sample),
+                                  workspace.at<float>(out, sample), spots, count);
+  }
+}
+
+void run_elements(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample,
+                  std::size_t first, std::size_t count) {
+  if (step.tag == OpTag::Add) {
+    run_add(plan, step, workspace, sample, step.add_spots.data() + first, count);
+  } else {
+    run_map(plan, step, workspace, sample, step.spots.data() + first, count);
+  }
+}
 
 void run_linear(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample,
                 const Spot* spots, std::size_t count) {
@@ -121,13 +128,13 @@ void run_step(const Plan& plan, const Step& step, Workspace& workspace, std::siz
         }
         break;
       case OpTag::MaxPool:
-        run_pool(plan, step, workspace, s);
+        run_pool(plan, step, workspace, s, step.pool_spots.data(), step.pool_spots.size());
         break;
       case OpTag::Add:
-        run_add(plan, step, workspace, s);
+        run_elements(plan, step, workspace, s, 0, step.add_spots.size());
         break;
       case OpTag::Activation:
-        run_map(plan, step, workspace, s);
+        run_elements(plan, step, workspace, s, 0, step.spots.size());
         break;
       case OpTag::Dense:
       case OpTag::Flatten:

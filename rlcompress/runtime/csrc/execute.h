@@ -19,4 +19,12 @@ void run_linear(const Plan& plan, const Step& step, Workspace& workspace, std::s
 void run_planes(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample,
                 const std::uint32_t* groups, std::size_t count);
 
+// A max pool on some of its positions.
+void run_pool(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample,
+              const PoolSpot* spots, std::size_t count);
+
+// Some of the runs of an element-wise op.
+void run_elements(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample,
+                  std::size_t first, std::size_t count);
+
 }  // namespace rlcompress

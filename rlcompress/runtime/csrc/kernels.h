@@ -189,6 +189,15 @@ struct KernelTable {
   void (*map_floats)(const MapLayer&, const Epilogue&, const float* in, void* out, SpotList spots,
                      std::size_t count);
 
+  // Sets the bit of every position (`pixel` bytes) at which two lines differ; leaves the others.
+  void (*differing)(const std::uint8_t* a, const std::uint8_t* b, std::size_t pixel,
+                    std::size_t count, std::uint64_t* bits);
+  // Copies `bytes` bytes (a multiple of 16) of every spot's output one after the other; `scale` is
+  // the size of an element. `compare` says where they are different now.
+  void (*gather)(const std::uint8_t* values, std::size_t scale, SpotList spots, std::size_t count,
+                 std::size_t bytes, std::uint8_t* copy);
+  void (*compare)(const std::uint8_t* values, std::size_t scale, SpotList spots, std::size_t count,
+                  std::size_t bytes, const std::uint8_t* copy, std::uint8_t* changed);
   // Places an image in one go, if it is of a shape for which that has been written; may be null.
   bool (*place_image)(const ImageLayer&, const std::uint8_t* in, std::uint8_t* out);
   // One line of `width` positions out of as many planes as there are channels. The line has room

@@ -158,6 +158,38 @@ void map_floats(const MapLayer& layer, const Epilogue& e, const float* in, void*
   }
 }
 
+void differing(const std::uint8_t* a, const std::uint8_t* b, std::size_t pixel, std::size_t count,
+               std::uint64_t* bits) {
+  if (std::memcmp(a, b, pixel * count) == 0) return;
+  for (std::size_t i = 0; i < count; ++i) {
+    unsigned other = 0;
+    for (std::size_t k = 0; k < pixel; ++k) {
+      other |= static_cast<unsigned>(a[i * pixel + k] ^ b[i * pixel + k]);
+    }
+    bits[i / 64] |= std::uint64_t{other != 0} << (i % 64);
+  }
+}
+
+void gather(const std::uint8_t* values, std::size_t scale, SpotList spots, std::size_t count,
+            std::size_t bytes, std::uint8_t* copy) {
+  for (std::size_t s = 0; s < count; ++s) {
+    const std::uint8_t* from = values + spots[s].out * scale;
+    for (std::size_t i = 0; i < bytes; i += 16, copy += 16) Bytes::load(from + i).store(copy);
+  }
+}
+
+void compare(const std::uint8_t* values, std::size_t scale, SpotList spots, std::size_t count,
+             std::size_t bytes, const std::uint8_t* copy, std::uint8_t* changed) {
+  for (std::size_t s = 0; s < count; ++s) {
+    const std::uint8_t* from = values + spots[s].out * scale;
+    bool other = false;
+    for (std::size_t i = 0; i < bytes; i += 16, copy += 16) {
+      other |= differ(Bytes::load(from + i), Bytes::load(copy));
+    }
+    changed[s] = other ? 1 : 0;
+  }
+}
+
 template <class Element>
 inline void interleave(const Element* in, std::size_t plane, std::size_t channels, Element* line,
                        std::size_t width) {

@@ -123,6 +123,9 @@ void fill_generic(KernelTable& t) {
   t.add_floats = add_floats;
   t.map_bytes = map_bytes;
   t.map_floats = map_floats;
+  t.differing = differing;
+  t.gather = gather;
+  t.compare = compare;
   t.interleave_bytes = interleave_bytes;
   t.interleave_floats = interleave_floats;
   t.prepare_f32 = prepare_f32;

@@ -59,6 +59,10 @@ struct Bytes {
   void store(std::uint8_t* p) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
 };
 
+inline bool differ(Bytes a, Bytes b) {
+  return _mm_movemask_epi8(_mm_cmpeq_epi8(a.v, b.v)) != 0xFFFF;
+}
+
 inline Bytes larger(Bytes a, Bytes b) { return {_mm_max_epu8(a.v, b.v)}; }
 
 }  // namespace

@@ -85,6 +85,8 @@ struct Bytes {
   void store(std::uint8_t* p) const { std::memcpy(p, v, 16); }
 };
 
+inline bool differ(Bytes a, Bytes b) { return std::memcmp(a.v, b.v, 16) != 0; }
+
 inline Bytes larger(Bytes a, Bytes b) {
   Bytes r;
   for (int i = 0; i < 16; ++i) r.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];

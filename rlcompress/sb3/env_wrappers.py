@@ -44,18 +44,29 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         """Reset, and check the first observation."""
-        observation, info = self.env.reset(**kwargs)
+        try:
+            observation, info = self.env.reset(**kwargs)
+        except Exception as error:
+            raise self._raised("reset", error) from error
         if not self._fits(observation):
             raise EnvironmentFault(self.env_id, self.steps, self._seen(observation, 0.0))
         return observation, info
 
     def step(self, action: Any) -> Step:
         """Step, and check observation and reward."""
-        result = self.env.step(action)
+        try:
+            result = self.env.step(action)
+        except Exception as error:
+            raise self._raised("step", error) from error
         self.steps += 1
         if not (self._fits(result[0]) and _finite(result[1])):
             raise EnvironmentFault(self.env_id, self.steps, self._seen(result[0], result[1]))
         return result
+
+    def _raised(self, method: str, error: Exception) -> EnvironmentFault:
+        reason = " ".join(str(error).split())
+        seen = f"{method}() raised {type(error).__name__}: {reason}"
+        return EnvironmentFault(self.env_id, self.steps, seen)
 
     def _fits(self, observation: Any) -> bool:
         if not isinstance(observation, np.ndarray):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,30 @@ class FramePool:
         if slot < len(self._main):
             return self._main, slot
         return self._spare, slot - len(self._main)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which slots are in use; their frames are not part of it."""
+        return {"used": self._used, "free": list(self._free)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Give out slots from now on as the pool of ``state_dict()`` would have."""
+        self._used, self._free = state["used"], list(state["free"])
+        missing = self._used - len(self._main) - len(self._spare)
+        if missing > 0:
+            more = np.zeros((missing, self._main.shape[1]), self._main.dtype)
+            self._spare = np.concatenate([self._spare, more])
+
+    def frames(self, slots: NDArray[Any]) -> NDArray[Any]:
+        """Copies of the frames of ``slots``, one row each."""
+        found = np.empty((len(slots), self._main.shape[1]), self._main.dtype)
+        self.take_(slots, found)
+        return found
+
+    def overwrite_(self, slots: NDArray[Any], frames: NDArray[Any]) -> None:
+        """Write rows of ``frames`` into ``slots``, whoever has them."""
+        for slot, frame in zip(slots.tolist(), frames, strict=True):
+            room, row = self._place(slot)
+            room[row] = frame
 
     def __getstate__(self) -> dict[str, Any]:
         """Only frames that were ever written are stored."""

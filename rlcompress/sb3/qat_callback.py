@@ -102,7 +102,8 @@ class QATCallback(BaseCallback):
         quantizers = self._pending
         if self._root is not None:
             quantizers = quantization_state.state_dict(self._root)
-        return {"spec": asdict(self.spec), "begin": self.begin, "quantizers": quantizers}
+        asked = {"spec": asdict(self.spec), "begin": self.begin}
+        return {**asked, "quantizers": quantizers, "next_log": self._next_log}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from ``state_dict()`` of a callback with the same settings."""
@@ -113,6 +114,7 @@ class QATCallback(BaseCallback):
         ):
             if saved != mine:
                 raise ValueError(f"{name} was {saved} when the state was saved, now {mine}")
+        self._next_log = state["next_log"]
         if self._root is None:
             self._pending = state["quantizers"]
         elif state["quantizers"] is not None:

@@ -108,6 +108,13 @@ class FrameReplayBuffer(ReplayBuffer):
         self.pool.clear()
         self._last = [None] * self.n_envs
 
+    def continue_(self) -> None:
+        """Go on after the newest transition, where rows and frames were written from outside."""
+        for env in range(self.n_envs):
+            slots = self.slots[self.pos - 1, env, 1]
+            frames = self.pool.frames(slots).reshape(self.obs_shape)
+            self._last[env] = _Stack(slots.tolist(), frames, frames)
+
     def _observation(self, env: int, observation: NDArray[Any]) -> _Stack:
         """The observation in the pool: usually it is the last next observation."""
         last = self._last[env]

@@ -93,9 +93,13 @@ class RunDirectory:
         """Write down that the run goes on, and remove files that a kill left half written."""
         for path in self.path.rglob(".*.tmp"):
             path.unlink(missing_ok=True)
+        (self.path / "phases").mkdir(exist_ok=True)
+        (self.checkpoints / "replay").mkdir(parents=True, exist_ok=True)
         path = self.path / "command.txt"
         before = path.read_bytes() if path.exists() else b""
         write_bytes(path, before + f"{command}\n".encode())
+        if not (self.path / "environment.json").exists():
+            self.write_json("environment.json", environment_record())
 
     def begin_again(self) -> None:
         """Remove what a run wrote that was killed before its first checkpoint."""
@@ -105,13 +109,11 @@ class RunDirectory:
 
     def describe(self, command: str, texts: Mapping[str, str]) -> None:
         """Write down what runs here, with what configuration, on what machine."""
-        (self.path / "phases").mkdir(parents=True, exist_ok=True)
-        (self.path / ".hydra").mkdir(exist_ok=True)
-        (self.checkpoints / "replay").mkdir(parents=True, exist_ok=True)
+        (self.path / ".hydra").mkdir(parents=True, exist_ok=True)
+        # The configuration first: with it the run can be continued.
         for name, text in texts.items():
             write_bytes(self.path / ".hydra" / name, text.encode())
-        write_bytes(self.path / "command.txt", f"{command}\n".encode())
-        self.write_json("environment.json", environment_record())
+        self.continue_(command)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a file of the directory as JSON."""

@@ -83,7 +83,9 @@ class Run:
         guard = FiniteGuard(settings.eval_freq, str(self.directory.path / "phases"))
         board = BoardCallback(length)
         saving = self._saving(evaluator, guard, board, stop)
-        if settings.resume and saving.restore(self.say):
+        trained = settings.resume and saving.restore(self.say)
+        self.model.set_logger(configure(str(self.directory.path), ["tensorboard"]))
+        if trained:
             return
         # The order matters: see the callbacks. A phase's last policy is saved before what ends it.
         callbacks: list[BaseCallback | None] = [
@@ -97,7 +99,6 @@ class Run:
             progress,
             saving,
         ]
-        self.model.set_logger(configure(str(self.directory.path), ["tensorboard"]))
         try:
             self.model.learn(
                 length - self.model.num_timesteps,

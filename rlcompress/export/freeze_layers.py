@@ -49,7 +49,8 @@ def layer_numbers(node: Node, source: TensorType) -> LayerNumbers:
         if scale is None or not isinstance(how, LayerQuantization):
             step = np.float64(source.scale)
             return LayerNumbers(_array(layer.weight), step, _float_bias(layer))
-        weight, bias = how.parameters(layer)
+        weight, bias = how.rounded(layer)
+        assert weight is not None, "there is a scale"
         per_row = scale.view(-1, *[1] * (weight.ndim - 1)) if scale.ndim else scale
         integers = _array(weight / per_row).round().astype(np.int8)
         step = np.float64(source.scale) * np.float64(_array(scale))

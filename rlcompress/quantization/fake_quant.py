@@ -80,7 +80,7 @@ def weight_scale(
     return scale.clamp_min(MIN_SCALE)
 
 
-def fake_quant_parameters(
+def rounded_parameters(
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     scale: torch.Tensor,
@@ -89,15 +89,26 @@ def fake_quant_parameters(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """``weight`` rounded to multiples of ``scale``, ``bias`` to ``input_scale * scale``.
 
-    ``scale`` has shape () or (outputs,). The bias stays as it is where ``input_scale`` is None. The
-    gradient passes unchanged: a scale taken from the largest weight clips nothing.
+    ``scale`` has shape () or (outputs,). Where ``input_scale`` is None there is no such grid and
+    the rounded bias is None. The results carry no gradients; ``straight_through`` adds them.
     """
-    grid = None if input_scale is None or bias is None else scale * input_scale
+    rounded = None
+    if bias is not None and input_scale is not None:
+        rounded = _round(bias, scale * input_scale)
     if scale.ndim:
         scale = scale.view(-1, *(1,) * (weight.ndim - 1))
-    if bias is None or grid is None:
-        return _round(weight, scale), bias
-    return _round(weight, scale), _round(bias, grid)
+    return _round(weight, scale), rounded
+
+
+def straight_through(parameter: torch.Tensor, rounded: torch.Tensor) -> torch.Tensor:
+    """The value of ``rounded`` with a gradient that passes to ``parameter`` unchanged.
+
+    That is the clipped one as well: a scale taken from the largest weight clips nothing.
+    """
+    if not torch.is_grad_enabled():
+        return rounded
+    passed: torch.Tensor = _StraightThrough.apply(parameter, rounded)  # type: ignore[no-untyped-call]
+    return passed
 
 
 def fake_quant_activation(x: torch.Tensor, grid: Grid) -> torch.Tensor:
@@ -113,21 +124,14 @@ def fake_quant_activation(x: torch.Tensor, grid: Grid) -> torch.Tensor:
 
 
 def _round(x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-    if not torch.is_grad_enabled():
-        # Most forward passes of an off-policy algorithm; a Function costs as much as the rounding.
-        return _round_plain(x, step)
-    rounded: torch.Tensor = _Round.apply(x, step)  # type: ignore[no-untyped-call]
-    return rounded
+    return torch.mul(x.detach(), step.reciprocal()).round_().mul_(step)
 
 
-def _round_plain(x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-    return torch.mul(x, step.reciprocal()).round_().mul_(step)
-
-
-class _Round(torch.autograd.Function):
+class _StraightThrough(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-        return _round_plain(x, step)
+    def forward(ctx: Any, parameter: torch.Tensor, rounded: torch.Tensor) -> torch.Tensor:
+        # The same memory in a new tensor: what comes in may be used again.
+        return rounded.detach()
 
     @staticmethod
     def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, None]:

@@ -13,7 +13,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rlcompress.quantization.fake_quant import fake_quant_parameters, weight_scale
+from rlcompress.quantization.fake_quant import (
+    rounded_parameters,
+    straight_through,
+    weight_scale,
+)
 from rlcompress.quantization.quantizer import ActivationQuantizer
 from rlcompress.spec import QuantSpec
 
@@ -71,13 +75,15 @@ class LayerQuantization:
             input_scale=None if self.source is None else self.source.grid.scale,
         )
 
-    def parameters(self, layer: nn.Linear | nn.Conv2d) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Weight and bias as the layer computes with them, from the live ones."""
+    def rounded(
+        self, layer: nn.Linear | nn.Conv2d
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Weight and bias as the layer computes with them; None for one that stays as it is."""
         scale = self.scale(layer)
         if scale is None:
-            return layer.weight, layer.bias
+            return None, None
         input_scale = None if self.source is None else self.source.grid.scale
-        return fake_quant_parameters(layer.weight, layer.bias, scale, input_scale=input_scale)
+        return rounded_parameters(layer.weight, layer.bias, scale, input_scale=input_scale)
 
     def fingerprint(self, layer: nn.Linear | nn.Conv2d) -> tuple[object, ...]:
         """What the rounded parameters depend on: they are the same while this is.
@@ -88,7 +94,9 @@ class LayerQuantization:
         found: list[object] = [None if self.source is None else self.source.grid]
         for parameter in (layer.weight, layer.bias):
             if parameter is not None:
-                sample = parameter.flatten()[:: 1 + parameter.numel() // _SAMPLE]
+                sample = parameter.detach()
+                if sample.numel() > _SAMPLE:
+                    sample = sample.flatten()[:: sample.numel() // _SAMPLE]
                 found += [parameter.data_ptr(), parameter._version, float(sample.sum())]
         return tuple(found)
 
@@ -97,24 +105,30 @@ class LayerQuantization:
         return x if self.output is None else self.output(x, layer)
 
 
-def _rounded_parameters(
+def _parameters(
     layer: nn.Linear | nn.Conv2d, how: LayerQuantization
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The layer's rounded parameters; remembered between calls without gradients.
+    """What the layer computes with, with gradients for its own parameters.
 
-    An environment step reads weights that nobody has changed since the last one, and rounding them
-    costs a large layer more than using them. On an accelerator asking would cost more than that.
+    Between two steps of the optimizer a layer runs several times: for a batch, for the next
+    observations, in the environment. It is rounded at the first of them, which a large layer costs
+    more than one environment step. On an accelerator asking whether to would cost more than that.
     """
-    on_cpu = layer.weight.device.type == "cpu"
-    if torch.is_grad_enabled() or how.weight_bits is None or not on_cpu:
-        return how.parameters(layer)
-    fingerprint = how.fingerprint(layer)
-    remembered = layer.__dict__.get("_remembered")
-    if remembered is None or remembered[0] != fingerprint:
-        remembered = fingerprint, how.parameters(layer)
-        layer.__dict__["_remembered"] = remembered
-    rounded: tuple[torch.Tensor, torch.Tensor | None] = remembered[1]
-    return rounded
+    if how.weight_bits is None:
+        return layer.weight, layer.bias
+    if layer.weight.device.type != "cpu":
+        weight, bias = how.rounded(layer)
+    else:
+        fingerprint = how.fingerprint(layer)
+        remembered = layer.__dict__.get("_remembered")
+        if remembered is None or remembered[0] != fingerprint:
+            remembered = fingerprint, how.rounded(layer)
+            layer.__dict__["_remembered"] = remembered
+        weight, bias = remembered[1]
+    assert weight is not None, "only layers with weight_bits None stay as they are"
+    if layer.bias is None or bias is None:
+        return straight_through(layer.weight, weight), layer.bias
+    return straight_through(layer.weight, weight), straight_through(layer.bias, bias)
 
 
 class QuantLinear(nn.Linear):
@@ -124,7 +138,7 @@ class QuantLinear(nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Apply the layer in quantised numbers."""
-        weight, bias = _rounded_parameters(self, self.quantization)
+        weight, bias = _parameters(self, self.quantization)
         return self.quantization.finish(functional.linear(input, weight, bias), self)
 
 
@@ -135,7 +149,7 @@ class QuantConv2d(nn.Conv2d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Apply the layer in quantised numbers."""
-        weight, bias = _rounded_parameters(self, self.quantization)
+        weight, bias = _parameters(self, self.quantization)
         return self.quantization.finish(self._conv_forward(input, weight, bias), self)
 
 

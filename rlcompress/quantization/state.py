@@ -73,8 +73,8 @@ def weight_errors(root: nn.Module) -> dict[str, float]:
     errors: dict[str, float] = {}
     for name, (layer, how) in layers_of(root).items():
         with torch.no_grad():
-            rounded, _ = how.parameters(layer)
+            rounded, _ = how.rounded(layer)
             size = float(layer.weight.norm())
-            error = float((rounded - layer.weight).norm())
+            error = 0.0 if rounded is None else float((rounded - layer.weight).norm())
         errors[name] = error / size if size > 0.0 and math.isfinite(size) else 0.0
     return errors

@@ -115,7 +115,8 @@ def test_pruned_weights_stay_zero(name: str) -> None:
     assert pruning.sparsity == pytest.approx(0.8, abs=5e-3)
     for name_, (layer, how) in state.layers_of(actor.root).items():
         mask = pruning.masks.masks[name_].bool()
-        rounded, _ = how.parameters(layer)
+        rounded, _ = how.rounded(layer)
+        assert rounded is not None
         assert not layer.weight[~mask].any() and not rounded[~mask].any()
         assert rounded[mask].any()
 

@@ -82,10 +82,12 @@ def killed_after(cpu_seconds: float) -> Callable[[], None]:
     return arm
 
 
-def killed_at_file(directory: Path, number: int, named: str = "") -> Callable[[], None]:
-    """Die just before the process opens, renames or removes a file of its run for the n-th time.
+def at_file(
+    directory: Path, number: int, do: Callable[[], object], named: str = ""
+) -> Callable[[], None]:
+    """Do something just before a process opens, renames or removes a file of its run.
 
-    Only files with ``named`` in their name count.
+    ``number`` counts files with ``named`` in their path, from 1.
     """
 
     def arm() -> None:
@@ -98,11 +100,21 @@ def killed_at_file(directory: Path, number: int, named: str = "") -> Callable[[]
             if str(arguments[0]).startswith(str(directory)) and named in str(arguments[0]):
                 seen += 1
                 if seen == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                    do()
 
         sys.addaudithook(look)
 
     return arm
+
+
+def sent(number: int) -> Callable[[], None]:
+    """Send the process a signal."""
+    return lambda: os.kill(os.getpid(), number)
+
+
+def killed_at_file(directory: Path, number: int, named: str = "") -> Callable[[], None]:
+    """Die by SIGKILL there."""
+    return at_file(directory, number, sent(signal.SIGKILL), named)
 
 
 def finish(directory: Path, *overrides: str) -> None:

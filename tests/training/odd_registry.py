@@ -1,23 +1,26 @@
 """Registers environments that are odd in one way each; imported through their ids."""
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from tests.sb3.odd_envs import VECTOR, OddEnv, register
+from tests.sb3.odd_envs import OddEnv, register
 
 BOX = spaces.Box(-1.0, 1.0, (2,), np.float32)
 
 
 class Raising(OddEnv):
     def step(self, action):
-        if self.steps == 3:
+        if self.steps == self.at:
             raise ConnectionResetError("the simulator has died")
         return super().step(action)
 
 
+LATE = {"action_space": BOX, "at": 70, "length": 100}
+
 register("Plain", action_space=BOX)
-register("NaN", action_space=BOX, at=70, length=100, odd=("observation", np.full(3, np.nan)))
-register("Shape", action_space=BOX, at=70, length=100, odd=("observation", np.zeros(4)))
-register("Dtype", action_space=BOX, at=70, length=100, odd=("observation", np.zeros(3, np.float32)))
-register("Reward", action_space=BOX, at=70, length=100, odd=("reward", float("inf")))
-assert VECTOR.shape == (3,)
+register("NaN", **LATE, odd=("observation", np.array([0.0, np.nan, 0.0])))
+register("Shape", **LATE, odd=("observation", np.zeros(4)))
+register("Dtype", **LATE, odd=("observation", np.zeros(3, np.float32)))
+register("Reward", **LATE, odd=("reward", float("inf")))
+gymnasium.register("odd/Raising-v0", entry_point=Raising, kwargs=LATE)

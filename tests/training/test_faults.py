@@ -1,0 +1,174 @@
+"""What can happen to a run from outside: one clear line, the last checkpoint kept."""
+
+import os
+import resource
+import signal
+
+import pytest
+
+from rlcompress.training.lock import locked
+from tests.integration.runs import train_main
+from tests.training.kills import (
+    HOPPER,
+    assert_same,
+    at_file,
+    finish,
+    in_process,
+    killed_at_file,
+    sent,
+)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert in_process(directory, *HOPPER) == 0
+    return directory
+
+
+def last_line(directory):
+    """What a run's process said last."""
+    with open(f"{directory}.log") as log:
+        return [line for line in log if line.strip()][-1].rstrip()
+
+
+def how_to_resume(directory):
+    return f"continue with: python -m rlcompress.train hydra.run.dir={directory} resume=true"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 128 + signal.SIGUSR1)],
+)
+def test_a_signal_saves_and_says_how_to_go_on(undisturbed, number, code, tmp_path):
+    directory = tmp_path / "run"
+    # In the evaluation after 60 steps; checkpoints are due after 40 and 80.
+    before = at_file(directory, 2, sent(number), named="eval.jsonl")
+    assert in_process(directory, *HOPPER, before=before) == code
+    said = f"error: stopped after 60 steps; {how_to_resume(directory)} ({number.name})"
+    assert last_line(directory) == said
+    assert (directory / "checkpoint/000000000060.ckpt").exists()
+    finish(directory, *HOPPER)
+    assert_same(directory, undisturbed)
+
+
+def test_a_signal_in_the_final_evaluation_stops_at_once(undisturbed, tmp_path):
+    directory = tmp_path / "run"
+    before = at_file(directory, 1, sent(signal.SIGTERM), named="pruned_last.rlc")
+    assert in_process(directory, *HOPPER, before=before) == 143
+    assert "stopped while evaluating" in last_line(directory)
+    finish(directory, *HOPPER)
+    assert_same(directory, undisturbed)
+
+
+def test_a_second_signal_does_not_wait(tmp_path):
+    directory = tmp_path / "run"
+
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = at_file(directory, 2, twice, named="eval.jsonl")
+    assert in_process(directory, *HOPPER, before=before) == 130
+    assert "stopped at once; the last checkpoint is kept" in last_line(directory)
+    assert [path.name for path in directory.glob("checkpoint/*.ckpt")] == ["000000000040.ckpt"]
+
+
+def test_no_room_for_a_checkpoint(undisturbed, tmp_path):
+    directory = tmp_path / "run"
+
+    def fill():
+        # The kernel refuses to make any file longer than this, as it does on a full disk.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    before = at_file(directory, 1, fill, named="000000000080.ckpt")
+    assert in_process(directory, *HOPPER, before=before) == 1
+    said = last_line(directory)
+    assert said.startswith("error: ")
+    assert "File too large" in said
+    assert f"the checkpoint of step 40 is kept, {how_to_resume(directory)}" in said
+    finish(directory, *HOPPER)
+    assert_same(directory, undisturbed)
+
+
+@pytest.mark.parametrize("place", ["/proc/none/run", "/dev/null/run"])
+def test_a_directory_that_cannot_be_written(place, capfd):
+    assert train_main(place, *HOPPER) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+
+
+def test_a_directory_that_is_in_use(tmp_path, capfd):
+    with locked(tmp_path):
+        assert train_main(tmp_path, *HOPPER) == 2
+    said = capfd.readouterr().err
+    assert f"in use by process {os.getpid()}" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("NaN", "misbehaved at step 70: the observation has nan at index 1"),
+        ("Shape", "the observation has shape (4,), declared is (3,)"),
+        ("Dtype", "the observation has type float32, declared is float64"),
+        ("Reward", "the reward is inf"),
+        ("Raising", "step() raised ConnectionResetError: the simulator has died"),
+    ],
+)
+def test_an_environment_that_misbehaves(name, seen, tmp_path):
+    directory = tmp_path / "run"
+    overrides = [o for o in HOPPER if not o.startswith("env=")]
+    overrides += [f"env=tests.training.odd_registry:odd/{name}-v0"]
+    assert in_process(directory, *overrides) == 1
+    said = last_line(directory)
+    assert said.startswith("error: environment ")
+    assert f"odd/{name}-v0" in said
+    assert seen in said
+    assert "the checkpoint of step 40 is kept" in said
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(undisturbed, tmp_path):
+    directory = tmp_path / "run"
+    before = killed_at_file(directory, 1, named="000000000120.ckpt")
+    assert in_process(directory, *HOPPER, before=before) == -signal.SIGKILL
+    newest = directory / "checkpoint/000000000080.ckpt"
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data)
+    finish(directory, *HOPPER)
+    log = (tmp_path / "run.log").read_text()
+    assert "000000000080.ckpt is damaged: its checksum is wrong; using the one of step 40" in log
+    assert_same(directory, undisturbed)
+
+
+def test_nothing_left_to_go_on_from(tmp_path):
+    directory = tmp_path / "run"
+    before = killed_at_file(directory, 1, named="000000000120.ckpt")
+    assert in_process(directory, *HOPPER, before=before) == -signal.SIGKILL
+    for path in directory.glob("checkpoint/*.ckpt"):
+        os.truncate(path, 100)
+    assert in_process(directory, "resume=true") == 1
+    assert "no checkpoint in" in last_line(directory)
+    assert len(list(directory.glob("checkpoint/*.ckpt"))) == 2
+
+
+def test_evaluations_that_were_lost_are_noticed(tmp_path):
+    directory = tmp_path / "run"
+    before = killed_at_file(directory, 1, named="000000000120.ckpt")
+    assert in_process(directory, *HOPPER, before=before) == -signal.SIGKILL
+    (directory / "eval.jsonl").write_text("")
+    assert in_process(directory, "resume=true") == 1
+    assert "eval.jsonl" in last_line(directory)
+
+
+def test_a_finished_run_says_so(undisturbed):
+    assert in_process(undisturbed, "resume=true") == 0
+    assert last_line(undisturbed) == f"{undisturbed}: this run has finished already"
+
+
+def test_a_run_goes_on_only_as_it_began(undisturbed):
+    assert in_process(undisturbed, "resume=true", "sparsity=0.8", "env=Hopper-v4") == 0
+    assert in_process(undisturbed, "resume=true", "sparsity=0.5") == 2
+    assert "with sparsity=0.8, but sparsity is now 0.5" in last_line(undisturbed)

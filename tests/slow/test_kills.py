@@ -1,0 +1,132 @@
+"""Many kills at random moments, sweeps of which every job dies, a disk that is full."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.training.kills import (
+    HOPPER,
+    PONG,
+    SHORT,
+    assert_same,
+    finish,
+    in_process,
+    killed_after,
+    killed_at_file,
+)
+
+pytestmark = pytest.mark.slow
+
+ALGORITHMS = {
+    "td3": ("env=Pendulum-v1", "algo=td3", "td3.net_arch=[16]", "td3.learning_starts=30"),
+    "tqc": ("env=Pendulum-v1", "algo=tqc", "sac.net_arch=[16]", "sac.learning_starts=30"),
+    "dqn": ("env=CartPole-v1", "dqn_vector.net_arch=[16]", "dqn_vector.learning_starts=30"),
+    "qrdqn": ("env=CartPole-v1", "algo=qrdqn", "dqn_vector.learning_starts=30"),
+    "ppo": ("env=CartPole-v1", "algo=ppo", "ppo.n_steps=16", "ppo.batch_size=16"),
+    "a2c": ("env=Pendulum-v1", "algo=a2c"),
+}
+
+
+def killed_from_outside(directory, seconds, *overrides):
+    """Start a run as a user does and send it SIGKILL; returns its exit status."""
+    command = [sys.executable, "-m", "rlcompress.train", *overrides, f"hydra.run.dir={directory}"]
+    with open(f"{directory}.log", "a") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            return process.wait()
+
+
+@pytest.mark.parametrize("n_envs", [1, 4])
+@pytest.mark.parametrize("name", ["hopper", "pong"])
+def test_random_kills(name, n_envs, tmp_path):
+    """Ten kills of one run, over and over and between all its checkpoints; forty in all."""
+    overrides = ({"hopper": HOPPER, "pong": PONG}[name], f"n_envs={n_envs}")
+    overrides = (*overrides[0], "checkpoint_freq=8", overrides[1])
+    directory, alone = tmp_path / "run", tmp_path / "alone"
+    started = time.monotonic()
+    assert killed_from_outside(alone, 3600, *overrides) == 0
+    whole = time.monotonic() - started
+    moments = random.Random(f"{name} {n_envs}")
+    kills, again = 0, overrides
+    while kills < 10:
+        status = killed_from_outside(directory, moments.uniform(0.1, 0.7) * whole, *again)
+        if status == 0:
+            # It got to its end: what it ended with is checked, and another one begins.
+            assert_same(directory, alone)
+            directory, again = tmp_path / f"run{kills}", overrides
+            continue
+        assert status == -signal.SIGKILL, (tmp_path / f"{directory.name}.log").read_text()
+        kills += 1
+        if (directory / ".hydra/config.yaml").exists():
+            again = ("resume=true",)
+    finish(directory, *overrides)
+    assert_same(directory, alone)
+
+
+@pytest.mark.parametrize("number", range(12, 132, 8))
+def test_kills_at_every_kind_of_file(number, tmp_path):
+    directory, alone = tmp_path / "run", tmp_path / "alone"
+    assert in_process(alone, *HOPPER) == 0
+    before = killed_at_file(directory, number)
+    assert in_process(directory, *HOPPER, before=before) == -signal.SIGKILL
+    finish(directory, *HOPPER)
+    assert_same(directory, alone)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_other_algorithms(name, tmp_path):
+    overrides = [*SHORT, *ALGORITHMS[name], "total_timesteps=200", "pruning.updates=4"]
+    overrides += ["checkpoint_freq=30", "eval_freq=70", "n_envs=2"]
+    directory, alone = tmp_path / "run", tmp_path / "alone"
+    assert in_process(alone, *overrides) == 0
+    moments = random.Random(name)
+    for _ in range(3):
+        again = overrides
+        if (directory / ".hydra/config.yaml").exists():
+            again = ["resume=true"]
+        in_process(directory, *again, before=killed_after(moments.uniform(0.6, 1.5)))
+    finish(directory, *overrides)
+    assert_same(directory, alone)
+
+
+def test_a_sweep_in_which_every_job_is_killed_once(tmp_path):
+    jobs = 20
+    overrides = [*HOPPER, "total_timesteps=100", "pruning.updates=6", "final_episodes=1"]
+    overrides += ["-m", f"seed=range({jobs})"]
+    alone, directory = tmp_path / "alone", tmp_path / "sweep"
+    assert in_process(alone, *overrides) == 0
+    moments = random.Random(0)
+    for job in range(jobs):
+        before = killed_at_file(directory / str(job), moments.randint(4, 80))
+        code = in_process(directory, *overrides, "resume=true", before=before)
+        assert code == -signal.SIGKILL
+    assert in_process(directory, *overrides, "resume=true") == 0
+    for job in range(jobs):
+        assert_same(directory / str(job), alone / str(job))
+
+
+def test_a_full_disk(tmp_path):
+    """A file system of its own, with room for some checkpoints only."""
+    mount = f"mount -t tmpfs -o size=700k tmpfs {tmp_path}"
+    probe = ["unshare", "-rm", "sh", "-c", mount]
+    if subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a file system needs user namespaces")
+    run = f"{sys.executable} -m rlcompress.train hydra.run.dir={tmp_path}/run"
+    words = " ".join(f"'{word}'" for word in (*HOPPER, "total_timesteps=1000", "checkpoint_freq=8"))
+    script = f"{mount} && {run} {words}; echo code $?; ls {tmp_path}/run/checkpoint"
+    command = ["unshare", "-rm", "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    assert "code 1" in done.stdout
+    assert "No space left on device" in done.stderr
+    assert "continue with" in done.stderr
+    assert done.stdout.count(".ckpt") == 2

@@ -10,7 +10,7 @@ WORKERS ?= 2
 # One thread per process: the networks are small, and the tests run in parallel.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: train test test-slow lint format install clean
+.PHONY: train test test-slow fuzz lint format install clean
 
 install: $(STAMP)
 
@@ -34,7 +34,14 @@ test: lint
 
 test-slow: install
 	tests/slow/install.sh
+	$(RUN) -m pip install --quiet atheris
 	$(RUN) -m pytest -n $(WORKERS) -m slow
+
+# Looks for an artifact that crashes its reader: make fuzz SECONDS=60
+SECONDS ?= 3600
+fuzz: install
+	$(RUN) -m pip install --quiet atheris
+	$(RUN) -m tests.slow.fuzz_artifact $(SECONDS)
 
 format: install
 	$(RUN) -m ruff check --fix .

@@ -41,7 +41,7 @@ def dequantised(policy: CompressedPolicy) -> CompressedPolicy:
 
 def weight_scale(op: Linear, source: TensorType) -> FloatArray:
     """Real size of one step of ``op.weight``: one number, or one per output."""
-    scale = np.float64(op.multiplier) / source.scale * _rescaling(op)
+    scale = np.asarray(op.multiplier, np.float64) / source.scale * _rescaling(op)
     return np.asarray(scale[0] if scale.size == 1 else scale, np.float32)
 
 
@@ -55,7 +55,7 @@ def real_bias(op: Linear) -> FloatArray:
     """Biases as the real numbers they stand for."""
     if not op.integer:
         return np.asarray(op.bias, np.float32)
-    return np.asarray(op.bias * np.float64(op.multiplier) * _rescaling(op), np.float32)
+    return np.asarray(op.bias * np.asarray(op.multiplier, np.float64) * _rescaling(op), np.float32)
 
 
 def _rescaling(op: Linear) -> float:

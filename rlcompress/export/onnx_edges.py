@@ -49,7 +49,7 @@ def write_action(graph: Graph, action: Action, outputs: str) -> str:
     if action.kind == "argmax":
         return _argmax(graph, action, outputs)
     assert action.low is not None and action.high is not None
-    low, high = np.float32(action.low), np.float32(action.high)
+    low, high = (np.asarray(limit, np.float32) for limit in (action.low, action.high))
     if action.kind == "squash":
         # low + 0.5 (tanh + 1) (high - low), the constants of which are known.
         half = graph.constant(np.float32(0.5) * (high - low), "head/half_range")

@@ -50,7 +50,7 @@ def argument_of(runner: Runner, observations: AnyArray) -> object:
 def _error(action: Action, given: AnyArray, golden: Golden, rows: AnyArray) -> float:
     if action.kind == "argmax":
         return _regret(action, given, golden, rows)
-    difference = np.abs(np.float64(given) - golden.actions[rows])
+    difference = np.abs(np.asarray(given, np.float64) - golden.actions[rows])
     error = np.max(difference) / _range(action, golden)
     return float(error) if np.isfinite(error) else float("inf")
 
@@ -67,7 +67,7 @@ def _regret(action: Action, given: AnyArray, golden: Golden, rows: AnyArray) -> 
 
 def _range(action: Action, golden: Golden) -> float:
     if action.low is not None and action.high is not None:
-        widest = float(np.max(np.float64(action.high) - action.low))
+        widest = float(np.max(np.asarray(action.high, np.float64) - action.low))
         if np.isfinite(widest):
             return widest
     return max(float(np.ptp(golden.actions)), 1e-12)

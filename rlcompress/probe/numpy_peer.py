@@ -35,7 +35,7 @@ def numpy_float(subject: Subject, request: Request) -> Runner:
 
     return Runner(
         run,
-        lambda observations: np.float32(prepare(policy.observation, observations)),
+        lambda observations: np.asarray(prepare(policy.observation, observations), np.float32),
         lambda argument, returned: act(policy.action, returned),
     )
 

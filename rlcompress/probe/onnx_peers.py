@@ -85,12 +85,19 @@ def openvino_int8(subject: Subject, request: Request) -> Runner:
     install="pip install deepsparse",
 )
 def deepsparse_float(subject: Subject, request: Request) -> Runner:
-    """DeepSparse, float32, which skips zero weights."""
+    """DeepSparse, float32, which skips zero weights.
+
+    Version 1.8 computes dense layers with zeros wrongly for single observations on some CPUs.
+    """
     return _deepsparse(subject, "float", request)
 
 
 @backend(
-    "deepsparse_int8", what="actor", form="policy", tolerance=INT8, install="pip install deepsparse"
+    "deepsparse_int8",
+    what="actor",
+    form="policy",
+    tolerance=INT8,
+    install="pip install deepsparse",
 )
 def deepsparse_int8(subject: Subject, request: Request) -> Runner:
     """DeepSparse on the exported integers."""

@@ -49,3 +49,6 @@ def test_a_wheel_has_all_that_the_package_has(installed: Path) -> None:
     here = files(ROOT / "rlcompress", "*.py", "py.typed")
     assert here == files(installed / "rlcompress", "*.py", "py.typed")
     assert files(ROOT / "conf", "*.yaml") == files(installed / "rlcompress" / "conf", "*.yaml")
+    runtime = files(ROOT / "rlcompress" / "export" / "c", "*.[ch]", "*.ld")
+    assert runtime
+    assert runtime == files(installed / "rlcompress" / "export" / "c", "*.[ch]", "*.ld")

@@ -126,11 +126,11 @@ def _interleaved(columns: list[Integers], biases: Fields, first: Integers) -> In
 
 
 def _bits(items: Integers) -> npt.NDArray[np.uint8]:
-    """Items as bytes, the lowest bit first."""
+    """Items as bytes, the lowest bit first; at least one, as C knows no empty arrays."""
     values, widths, zeros = items
     ends = np.cumsum(zeros + widths)
     starts = ends - widths
-    bits = np.zeros(int(ends[-1]), np.uint8)
+    bits = np.zeros(max(1, int(ends[-1])), np.uint8)
     for bit in range(int(widths.max())):
         present = widths > bit
         bits[starts[present] + bit] = values[present] >> bit & 1

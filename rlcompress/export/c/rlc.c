@@ -177,7 +177,7 @@ const float *rlc_run(const rlc_policy *policy, const void *observation, void *sc
   const rlc_memory memory = {observation, (unsigned char *)scratch};
   *status = RLC_OK;
   if (policy->prepare) *status = policy->prepare(policy, observation, memory.scratch + policy->place);
-  if (*status != RLC_OK) return 0;
+  if (*status != RLC_OK) return NULL;
   for (uint32_t i = 0; i < policy->op_count; ++i) {
     const rlc_op *op = &policy->ops[i];
     op->run(op->about, read_at(&memory, op->input), memory.scratch + op->output, &memory);

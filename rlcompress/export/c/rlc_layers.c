@@ -3,10 +3,14 @@
 
 /* ---- dense layers that find their weights in arrays ---- */
 
-/* Number i of an array of 1, 2 or 4 bytes each. */
-static int32_t number_at(const void *numbers, uint32_t bytes, uint32_t i) {
-  if (bytes == 1) return ((const int8_t *)numbers)[i];
-  return bytes == 2 ? ((const int16_t *)numbers)[i] : ((const int32_t *)numbers)[i];
+static int32_t bias_at(const void *biases, uint32_t bytes, uint32_t i) {
+  if (bytes == 1) return ((const int8_t *)biases)[i];
+  return bytes == 2 ? ((const int16_t *)biases)[i] : ((const int32_t *)biases)[i];
+}
+
+/* A column or a count. */
+RLC_INLINE uint32_t index_at(const void *indices, uint32_t bytes, uint32_t i) {
+  return bytes == 1 ? ((const uint8_t *)indices)[i] : ((const uint16_t *)indices)[i];
 }
 
 /* What follows the sum of a row. The bias of integers is part of the sum. */
@@ -43,7 +47,7 @@ void rlc_run_plain(const void *about, const void *input, void *output, const rlc
   for (uint32_t row = 0, at = 0; row < layer->rows; ++row, at += layer->columns) {
     if (layer->integer) {
       const int8_t *weights = (const int8_t *)plain->weights + at;
-      int32_t sum = number_at(plain->bias, plain->bias_bytes, row);
+      int32_t sum = bias_at(plain->bias, plain->bias_bytes, row);
       sum += layer->kind == RLC_SIGNED ? plain_integer(layer, input, RLC_SIGNED, weights)
                                        : plain_integer(layer, input, RLC_UNSIGNED, weights);
       finish(layer, row, (float)sum, 0.0F, output, row);
@@ -56,17 +60,12 @@ void rlc_run_plain(const void *about, const void *input, void *output, const rlc
   }
 }
 
-RLC_INLINE uint32_t column_at(const rlc_indexed *indexed, uint32_t bytes, uint32_t at) {
-  return bytes == 1 ? ((const uint8_t *)indexed->columns)[at]
-                    : ((const uint16_t *)indexed->columns)[at];
-}
-
 RLC_INLINE int32_t indexed_integer(const rlc_indexed *indexed, const void *input, uint32_t kind,
                                    uint32_t bytes, uint32_t from, uint32_t to) {
   const int8_t *weights = (const int8_t *)indexed->weights;
   int32_t sum = 0;
   for (uint32_t at = from; at < to; ++at) {
-    sum += integer_at(input, kind, column_at(indexed, bytes, at)) * weights[at];
+    sum += integer_at(input, kind, index_at(indexed->columns, bytes, at)) * weights[at];
   }
   return sum;
 }
@@ -75,7 +74,7 @@ RLC_INLINE float indexed_real(const rlc_indexed *indexed, const void *input, uin
                               uint32_t weight_kind, uint32_t bytes, uint32_t from, uint32_t to) {
   float sum = 0.0F;
   for (uint32_t at = from; at < to; ++at) {
-    sum += real_at(input, kind, column_at(indexed, bytes, at)) *
+    sum += real_at(input, kind, index_at(indexed->columns, bytes, at)) *
            real_at(indexed->weights, weight_kind, at);
   }
   return sum;
@@ -105,10 +104,9 @@ void rlc_run_indexed(const void *about, const void *input, void *output,
   const rlc_layer *layer = &indexed->layer;
   (void)memory;
   for (uint32_t row = 0, at = 0; row < layer->rows; ++row) {
-    const uint32_t end = at + (indexed->count_bytes == 1 ? ((const uint8_t *)indexed->counts)[row]
-                                                   : ((const uint16_t *)indexed->counts)[row]);
+    const uint32_t end = at + index_at(indexed->counts, indexed->count_bytes, row);
     if (layer->integer) {
-      const int32_t bias = number_at(indexed->bias, indexed->bias_bytes, row);
+      const int32_t bias = bias_at(indexed->bias, indexed->bias_bytes, row);
       finish(layer, row, (float)(bias + integer_row(indexed, input, at, end)), 0.0F, output, row);
     } else {
       const float bias = ((const float *)indexed->bias)[row];
@@ -170,7 +168,7 @@ void rlc_run_packed(const void *about, const void *input, void *output, const rl
   const rlc_packed *packed = (const rlc_packed *)about;
   const rlc_layer *layer = &packed->layer;
   rlc_bits bits = {packed->stream, 0, 0};
-  uint32_t next = gap(&bits, packed->gap_bits); /* columns from this row's first to the next weight */
+  uint32_t next = gap(&bits, packed->gap_bits); /* where the next weight is, from this row's start */
   (void)memory;
   for (uint32_t row = 0; row < layer->rows; ++row, next -= layer->columns) {
     const uint32_t bias = field(&bits, packed->bias_base, packed->bias_bits);

@@ -41,8 +41,10 @@ Packing choose(const Op& op, const Taps& taps, const KernelTable& kernels) {
                          (static_cast<double>(taps.rows) * static_cast<double>(taps.column.size()));
   if (op.tag == OpTag::Conv) {
     if (!op.linear.integer) return Packing::Planes;
-    if (kernels.byte_tables[0].lanes > 0) return density < 0.5 ? Packing::Sweep : Packing::Blocks;
-    return sums_fit_float(taps, 255.0F) ? Packing::Planes : Packing::Blocks;
+    if (kernels.planes_for_bytes) {
+      return sums_fit_float(taps, 255.0F) ? Packing::Planes : Packing::Blocks;
+    }
+    return density < 0.5 ? Packing::Sweep : Packing::Blocks;
   }
   if (op.linear.integer) {
     if (kernels.byte_tables[0].lanes > 0) return density < 0.4 ? Packing::Sweep : Packing::Blocks;

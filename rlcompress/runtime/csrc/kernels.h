@@ -24,7 +24,8 @@ struct Spot {
 struct Epilogue {
   const float* multiplier = nullptr;
   const float* bias = nullptr;  // float arithmetic
-  const std::int32_t* integer_bias = nullptr;  // with the input's shift by 128 taken out
+  const std::int32_t* integer_bias = nullptr;  // for the bytes of the input as they lie
+  const std::int32_t* shifted_bias = nullptr;  // for those bytes less 128
   float low = 0, high = 0;  // limits of a quantised output
   std::int32_t zero = 0;  // byte that stands for 0 in it
   float inverse_scale = 1;
@@ -154,6 +155,7 @@ using SpotList = const Spot*;
 
 struct KernelTable {
   const char* isa;
+  bool planes_for_bytes;  // integer convolutions go through planes of floats
   TableShape byte_tables[2];
   TableShape float_table;
 

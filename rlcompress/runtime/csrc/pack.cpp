@@ -29,8 +29,8 @@ const float* PackedLinear::keep(Aligned<float> values) {
 
 namespace {
 
-// The bias with the shift of signed inputs taken out; modulo 2^32, as accumulators are.
-Aligned<std::int32_t> shifted_bias(const LinearWeights& linear, std::uint8_t zero,
+// The bias for inputs that are `zero` where the value is 0; modulo 2^32, as accumulators are.
+Aligned<std::int32_t> shifted_bias(const LinearWeights& linear, int zero,
                                    const std::vector<std::uint32_t>& from, std::size_t rows) {
   Aligned<std::int32_t> bias(rows, 0);
   for (std::size_t place = 0; place < from.size(); ++place) {
@@ -69,8 +69,9 @@ void pack_epilogue(PackedLinear& packed, const Op& op, const Storage& input,
   e.multiplier = packed.keep(std::move(multiplier));
   if (linear.integer) {
     // Planes are shifted as they are filled, every other kernel sees the bytes as they lie.
-    const std::uint8_t zero = packed.packing == Packing::Planes ? 0 : input.zero;
+    const int zero = packed.packing == Packing::Planes ? 0 : input.zero;
     e.integer_bias = packed.keep(shifted_bias(linear, zero, from, rows));
+    e.shifted_bias = packed.keep(shifted_bias(linear, input.zero - 128, from, rows));
   } else {
     Aligned<float> bias(rows, 0.0F);
     for (std::size_t place = 0; place < from.size(); ++place) {

@@ -267,7 +267,7 @@ class PlanMaker {
 
 Plan make_plan(Program program, const KernelTable& kernels) {
   Plan plan;
-  plan.layout = make_layout(program, kernels.byte_tables[0].lanes > 0);
+  plan.layout = make_layout(program, !kernels.planes_for_bytes);
   plan.program = std::move(program);
   plan.kernels = &kernels;
   PlanMaker(plan).make();

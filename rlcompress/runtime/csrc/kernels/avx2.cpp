@@ -63,6 +63,7 @@ const KernelTable& avx2_kernels() {
     KernelTable t = {};
     t.isa = "avx2";
     fill_generic(t);
+    t.planes_for_bytes = true;
     t.blocks = blocks;
     return t;
   }();

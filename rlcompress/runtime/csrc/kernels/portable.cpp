@@ -40,6 +40,7 @@ const KernelTable& portable_kernels() {
     KernelTable t = {};
     t.isa = "portable";
     fill_generic(t);
+    t.planes_for_bytes = true;
     t.blocks = blocks;
     return t;
   }();

@@ -104,8 +104,9 @@ class Run:
         played = record(game, self.plan.game_case.seed)
         subject = make_case(self.plan.game_case, directory, observations=played)
         labels = {**self.plan.game_case.labels, "game": game}
-        for request in self.plan.requests:
-            self._rows(subject, labels, ("engine", "engine_reuse"), request, workers)
+        # One game is one stream: a batch would have to be of several.
+        for isa in dict.fromkeys(request.isa for request in self.plan.requests):
+            self._rows(subject, labels, ("engine", "engine_reuse"), Request(isa=isa), workers)
 
     def _rows(
         self,

@@ -79,7 +79,9 @@ class Engine(NativeEngine):
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (self.policy, self._options)
 
-    def _run_converted(self, observation: npt.ArrayLike, out: AnyArray | None, raw: int) -> AnyArray:
+    def _run_converted(
+        self, observation: npt.ArrayLike, out: AnyArray | None, raw: int
+    ) -> AnyArray:
         """Called by native code for what it cannot read: other dtypes, strides, lists, errors."""
         given = np.asarray(observation)
         prepare(self.policy.observation, given)  # Raises for whatever is not an observation.

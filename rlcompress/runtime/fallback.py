@@ -1,7 +1,8 @@
-"""What ``Engine`` builds on where there is no native module: the numpy reference, same interface."""
+"""What ``Engine`` builds on where there is no native module: the reference behind its interface."""
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -30,19 +31,25 @@ class NativeEngine:
                 f"isa must be 'auto' where the native engine was not built, got {isa!r}; "
                 "install rlcompress with a C++ compiler to get it"
             )
-        warnings.warn(
-            "rlcompress was installed without its native engine; Engine uses the numpy reference, "
-            "which is exact but slow",
-            stacklevel=3,
-        )
+        _say_once()
         self._reference = Reference(policy)
 
     def __call__(self, observation: npt.ArrayLike, out: AnyArray | None = None) -> AnyArray:
+        """Action of one observation, or actions of a batch."""
         return _delivered(self._reference(observation), out)
 
     def forward(self, observation: npt.ArrayLike, out: FloatArray | None = None) -> FloatArray:
         """Raw outputs (n, outputs)."""
         return _delivered(self._reference.forward(observation), out)
+
+
+@functools.cache
+def _say_once() -> None:
+    warnings.warn(
+        "rlcompress was installed without its native engine; Engine uses the numpy reference, "
+        "which is exact but slow",
+        stacklevel=4,
+    )
 
 
 def _delivered(result: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:

@@ -91,7 +91,9 @@ def _type(kind: TensorType) -> bytes:
 
 def _linear(op: Linear) -> bytes:
     integer_weights = op.weight.dtype == np.int8
-    axes = op.weight.shape if op.weight.ndim == 4 else (op.weight.shape[0], 1, 1, op.weight.shape[1])
+    axes = (
+        op.weight.shape if op.weight.ndim == 4 else (op.weight.shape[0], 1, 1, op.weight.shape[1])
+    )
     stride, padding = (op.stride, op.padding) if isinstance(op, Conv) else ((1, 1), (0, 0))
     head = _u32(_FUNCTIONS.index(op.function)) + _f32(op.bound)
     head += _u32(integer_weights + 2 * op.integer, *axes, *stride, *padding, op.multiplier.size)

@@ -1,6 +1,5 @@
 """The native engine against the reference, bit for bit, and its Python interface."""
 
-import pickle
 import threading
 from typing import Any
 
@@ -10,14 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlcompress.artifact import CompressedPolicy
-from rlcompress.artifact.records import Action, AnyArray, Observation
+from rlcompress.artifact.records import AnyArray, Observation
 from rlcompress.runtime import Reference
-from tests.artifact.networks import hopper
 from tests.policies import KINDS, policies, random_observations, random_policy
 
 pytest.importorskip("rlcompress.runtime._engine", reason="built without a compiler")
 
-from rlcompress.runtime.engine import Engine, available_isas  # noqa: E402
+from rlcompress.runtime.engine import Engine, available_isas
 
 ISAS = available_isas()
 
@@ -29,7 +27,9 @@ def assert_same(first: AnyArray, second: AnyArray) -> None:
     assert np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
 
 
-def assert_equals_reference(policy: CompressedPolicy, observations: AnyArray, **options: Any) -> None:
+def assert_equals_reference(
+    policy: CompressedPolicy, observations: AnyArray, **options: Any
+) -> None:
     reference, engine = Reference(policy), Engine(policy, **options)
     assert_same(engine.forward(observations), reference.forward(observations))
     assert_same(engine(observations), reference(observations))
@@ -61,6 +61,95 @@ def test_saturating_values(isa: str, size: float) -> None:
     for seed, kind in enumerate(("mlp", "mlp_tanh", "mlp_weight_only", "mlp_float", "mlp_mixed")):
         rng = np.random.default_rng(seed)
         policy = random_policy(rng, kind)
-        observations = random_observations(rng, policy.observation, 20) * np.float32(size)
-        observations = np.clip(observations, -3e38, 3e38)
+        observations = random_observations(rng, policy.observation, 20).clip(-3, 3)
+        observations = observations * np.float32(size)
         assert_equals_reference(policy, observations, isa=isa)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_reuse_changes_nothing(kind: str, isa: str) -> None:
+    """Random edits of three environments' frames: none, few pixels, everything."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        policy = random_policy(rng, kind)
+        plain, reusing = Engine(policy, isa=isa), Engine(policy, isa=isa, reuse=True)
+        frames = random_observations(rng, policy.observation, 3)
+        for _ in range(20):
+            frames = edited(rng, policy.observation, frames)
+            assert_same(reusing.forward(frames), plain.forward(frames))
+            assert_same(reusing(frames[0]), plain(frames[0]))
+
+
+def edited(rng: np.random.Generator, observation: Observation, frames: AnyArray) -> AnyArray:
+    mode = rng.integers(4)
+    if mode == 0:
+        return random_observations(rng, observation, len(frames))
+    frames = frames.copy()
+    fresh = random_observations(rng, observation, len(frames))
+    if mode == 1:
+        index = tuple(int(rng.integers(size)) for size in frames.shape)
+        frames[index] = fresh[index]
+    if mode == 2:
+        corner = tuple(slice(int(rng.integers(size)), None) for size in frames.shape)
+        frames[corner] = fresh[corner]
+    return frames
+
+
+def test_reuse_after_a_refused_observation() -> None:
+    rng = np.random.default_rng(0)
+    policy = random_policy(rng, "mlp")
+    engine = Engine(policy, reuse=True)
+    good = random_observations(rng, policy.observation, 1)[0]
+    expected = engine.forward(good)
+    bad = good.copy()
+    bad.reshape(-1)[-1] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        engine(bad)
+    assert_same(engine.forward(good), expected)
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
+def test_large_batches_on_several_threads(kind: str, reuse: bool) -> None:
+    rng = np.random.default_rng(1)
+    policy = random_policy(rng, kind)
+    one, many = Engine(policy), Engine(policy, threads=3, reuse=reuse)
+    assert 1 < many.break_even < 2**31
+    observations = random_observations(rng, policy.observation, 4096 if kind == "mlp" else 600)
+    repeated = np.concatenate([observations] * (1 + many.break_even // len(observations)))
+    assert len(repeated) >= many.break_even
+    assert_same(many.forward(repeated), one.forward(repeated))
+    assert_same(many(repeated), one(repeated))
+
+
+def test_errors_on_several_threads_name_the_first_element() -> None:
+    rng = np.random.default_rng(1)
+    policy = random_policy(rng, "mlp")
+    engine = Engine(policy, threads=2)
+    observations = random_observations(rng, policy.observation, engine.break_even + 1000)
+    observations[[700, 900]] = np.inf
+    with pytest.raises(ValueError, match=r"index \(700, 0"):
+        engine(observations)
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_several_python_threads_use_one_engine(reuse: bool) -> None:
+    rng = np.random.default_rng(2)
+    policy = random_policy(rng, "conv")
+    engine, reference = Engine(policy, reuse=reuse), Reference(policy)
+    batches = [random_observations(rng, policy.observation, 5) for _ in range(4)]
+    expected = [reference(batch) for batch in batches]
+    wrong: list[int] = []
+
+    def work(which: int) -> None:
+        for _ in range(100):
+            if not np.array_equal(engine(batches[which]), expected[which]):
+                wrong.append(which)
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -155,21 +155,24 @@ bool parse(PyObject* args, PyObject* keywords, PyObject*& observation, PyObject*
   return true;
 }
 
+PyObject* run(PyObject* self, PyObject* observation, PyObject* out, Wanted wanted) {
+  if (!nb::isinstance<BoundEngine>(self) || !nb::inst_ready(self)) {
+    PyErr_SetString(PyExc_TypeError, "this needs an engine whose __init__ has been called");
+    return nullptr;
+  }
+  return nb::inst_ptr<BoundEngine>(self)->run(self, observation, out, wanted);
+}
+
 PyObject* call(PyObject* self, PyObject* args, PyObject* keywords) {
   PyObject* observation = nullptr;
   PyObject* out = nullptr;
   if (!parse(args, keywords, observation, out)) return nullptr;
-  if (!nb::inst_ready(self)) {
-    PyErr_SetString(PyExc_RuntimeError, "Engine.__init__ has not been called");
-    return nullptr;
-  }
-  return nb::inst_ptr<BoundEngine>(self)->run(self, observation, out, Wanted::Actions);
+  return run(self, observation, out, Wanted::Actions);
 }
 
 nb::object forward(nb::handle self, nb::handle observation, nb::handle out) {
   PyObject* target = out.is_none() ? nullptr : out.ptr();
-  PyObject* result = nb::inst_ptr<BoundEngine>(self)->run(self.ptr(), observation.ptr(), target,
-                                                          Wanted::Outputs);
+  PyObject* result = run(self.ptr(), observation.ptr(), target, Wanted::Outputs);
   if (result == nullptr) throw nb::python_error();
   return nb::steal(result);
 }

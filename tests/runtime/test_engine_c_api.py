@@ -1,0 +1,101 @@
+"""The engine without Python: the C API through its example program, and damaged images."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlcompress.artifact import CompressedPolicy
+from tests.policies import KINDS, random_observations, random_policy
+from tests.runtime.native import build, expected_results, run_example, write_image
+
+PER_KIND = 2
+
+
+@pytest.fixture(scope="module")
+def plain() -> Path:
+    """A build for this machine."""
+    if shutil.which("c++") is None and shutil.which("g++") is None:
+        pytest.skip("needs a C++ compiler")
+    return build("plain")
+
+
+def some_policies(per_kind: int) -> list[tuple[CompressedPolicy, np.random.Generator]]:
+    generators = [np.random.default_rng(seed) for _ in KINDS for seed in range(per_kind)]
+    kinds = [kind for kind in KINDS for _ in range(per_kind)]
+    return [(random_policy(rng, kind), rng) for kind, rng in zip(kinds, generators, strict=True)]
+
+
+def write_images(folder: Path, per_kind: int) -> list[str]:
+    given = enumerate(some_policies(per_kind))
+    return [str(write_image(policy, folder / f"{i}.rlci")) for i, (policy, _) in given]
+
+
+def assert_example_equals_reference(program: list[str], folder: Path, isa: str) -> None:
+    for policy, rng in some_policies(PER_KIND):
+        image = write_image(policy, folder / "policy.rlci")
+        observations = random_observations(rng, policy.observation, 3)
+        results = run_example(program, image, observations, isa)
+        expected = expected_results(policy, observations)
+        assert np.array_equal(*(np.frombuffer(r, np.uint8) for r in (results, expected)))
+
+
+@pytest.mark.parametrize("isa", ["auto", "portable"])
+def test_example_equals_the_reference(plain: Path, tmp_path: Path, isa: str) -> None:
+    assert_example_equals_reference([str(plain / "control_loop")], tmp_path, isa)
+
+
+def test_example_says_what_is_wrong(plain: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    policy = random_policy(rng, "mlp")
+    image = write_image(policy, tmp_path / "policy.rlci")
+    program = str(plain / "control_loop")
+    cut = tmp_path / "cut.rlci"
+    cut.write_bytes(image.read_bytes()[:-5])
+    observations = random_observations(rng, policy.observation, 1)
+    observations.reshape(-1)[0] = np.inf
+    for arguments, message in (
+        ([str(cut)], "image ends too early"),
+        ([str(image), "mmx"], "isa must be 'auto'"),
+        ([str(image)], "element 0"),
+    ):
+        done = subprocess.run(
+            [program, *arguments], input=observations.tobytes(), capture_output=True, timeout=60
+        )
+        assert done.returncode == 1
+        assert message in done.stderr.decode()
+
+
+def test_damaged_images_are_refused_or_run(plain: Path, tmp_path: Path) -> None:
+    images = write_images(tmp_path, 1)
+    command = [str(plain / "fuzz_image"), "3000", "1", *images]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "3000 mutations" in done.stdout
+
+
+@pytest.mark.slow
+def test_damaged_images_under_sanitizers(tmp_path: Path) -> None:
+    folder = build("sanitized", "-DRLC_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=Debug")
+    assert_example_equals_reference([str(folder / "control_loop")], tmp_path, "auto")
+    command = [str(folder / "fuzz_image"), "200000", "2", *write_images(tmp_path, 3)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
+    assert done.returncode == 0, done.stderr[-5000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", ["neon", "neon_dot", "portable"])
+def test_arm_equals_the_reference(tmp_path: Path, isa: str) -> None:
+    compiler, emulator = "aarch64-linux-gnu-g++", "qemu-aarch64"
+    if shutil.which(compiler) is None or shutil.which(emulator) is None:
+        pytest.skip(f"needs {compiler} and {emulator} (g++-aarch64-linux-gnu, qemu-user)")
+    folder = build(
+        "arm64",
+        f"-DCMAKE_CXX_COMPILER={compiler}",
+        "-DCMAKE_SYSTEM_NAME=Linux",
+        "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
+    )
+    program = [emulator, "-L", "/usr/aarch64-linux-gnu", str(folder / "control_loop")]
+    assert_example_equals_reference(program, tmp_path, isa)

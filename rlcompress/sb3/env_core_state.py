@@ -63,9 +63,7 @@ def _generator_state(env: Core) -> Any:
 
 
 def _attributes(env: Core) -> State:
-    """Attributes of an environment written in Python; what is no plain value never changes."""
-    if vars(env).get("screen") is not None:
-        raise Unsaveable("an environment that is being drawn cannot save its state")
+    """Attributes of an environment written in Python; others than plain values only draw it."""
     found = {name: value for name, value in vars(env).items() if _is_plain(value)}
     return copy.deepcopy(found)
 

@@ -89,6 +89,16 @@ class RunDirectory:
                 "continue with hydra.run.dir=<dir>"
             )
 
+    def changes(self) -> list[str]:
+        """What is no longer as it was when the run began, and may change results."""
+        path = self.path / "environment.json"
+        before = json.loads(path.read_bytes()) if path.exists() else {}
+        now = environment_record()
+        pairs = [(name, before.get(name), now[name]) for name in ("python", "cpu")]
+        packages = before.get("packages", {})
+        pairs += [(name, packages.get(name), found) for name, found in now["packages"].items()]
+        return [f"{name} {was} -> {found}" for name, was, found in pairs if was and was != found]
+
     def continue_(self, command: str) -> None:
         """Write down that the run goes on, and remove files that a kill left half written."""
         for path in self.path.rglob(".*.tmp"):

@@ -169,6 +169,8 @@ def prepare(
     def work() -> None:
         with explained(directory), locked(path), caught_signals(run.say) as stop:
             if settings.resume:
+                for change in directory.changes():
+                    run.say(f"results may differ from here on: {change}")
                 directory.continue_(command)
             else:
                 directory.check_free()

@@ -73,14 +73,20 @@ def test_random_kills(name, n_envs, tmp_path):
     assert_same(directory, alone)
 
 
+@pytest.fixture(scope="module")
+def hopper_alone(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("alone") / "run"
+    assert in_process(directory, *HOPPER) == 0
+    return directory
+
+
 @pytest.mark.parametrize("number", range(12, 132, 8))
-def test_kills_at_every_kind_of_file(number, tmp_path):
-    directory, alone = tmp_path / "run", tmp_path / "alone"
-    assert in_process(alone, *HOPPER) == 0
+def test_kills_at_every_kind_of_file(hopper_alone, number, tmp_path):
+    directory = tmp_path / "run"
     before = killed_at_file(directory, number)
     assert in_process(directory, *HOPPER, before=before) == -signal.SIGKILL
     finish(directory, *HOPPER)
-    assert_same(directory, alone)
+    assert_same(directory, hopper_alone)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

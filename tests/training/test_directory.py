@@ -38,3 +38,15 @@ def test_a_run_describes_itself(tmp_path):
     assert found["cores"] >= 1
     with pytest.raises(ValueError, match="another run"):
         RunDirectory(tmp_path / "run").check_free()
+
+
+def test_what_changed_since_a_run_began_is_named(tmp_path):
+    directory = RunDirectory(tmp_path / "run")
+    directory.describe("python -m x", {"config.yaml": ""})
+    assert directory.changes() == []
+    path = tmp_path / "run/environment.json"
+    record = json.loads(path.read_text())
+    now = record["packages"]["torch"]
+    record["packages"]["torch"] = "1.0"
+    path.write_text(json.dumps(record))
+    assert directory.changes() == [f"torch 1.0 -> {now}"]

@@ -63,7 +63,7 @@ def test_a_second_signal_does_not_wait(tmp_path):
     before = at_file(directory, 2, twice, named="eval.jsonl")
     assert in_process(directory, *HOPPER, before=before) == 130
     assert "stopped at once; the last checkpoint is kept" in last_line(directory)
-    assert [path.name for path in directory.glob("checkpoint/*.ckpt")] == ["000000000040.ckpt"]
+    assert max(directory.glob("checkpoint/*.ckpt")).name == "000000000040.ckpt"
 
 
 def test_no_room_for_a_checkpoint(undisturbed, tmp_path):

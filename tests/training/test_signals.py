@@ -1,0 +1,50 @@
+import os
+import signal
+
+import pytest
+
+from rlcompress.training.errors import Interrupted
+from rlcompress.training.signals import caught_signals
+
+
+def test_the_first_signal_is_a_request():
+    said = []
+    before = signal.getsignal(signal.SIGTERM)
+    with caught_signals(said.append) as stop:
+        assert stop.number is None
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.number == signal.SIGTERM
+        assert len(said) == 1
+        with pytest.raises(Interrupted, match=r"saved \(SIGTERM\)") as caught:
+            stop.stop("saved")
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_second_signal_and_one_with_nothing_to_lose_raise_at_once():
+    with caught_signals(str) as stop, pytest.raises(Interrupted, match="at once"):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+    with caught_signals(str) as stop:
+        stop.let_go("evaluating")
+        with pytest.raises(Interrupted, match=r"evaluating \(SIGINT\)"):
+            os.kill(os.getpid(), signal.SIGINT)
+    with caught_signals(str) as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Interrupted, match="evaluating"):
+            stop.let_go("evaluating")
+
+
+def test_whoever_listened_before_is_called_as_well():
+    heard = []
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: heard.append(number))
+    try:
+        with caught_signals(str) as stop, pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGUSR2)
+            assert heard == []
+            stop.stop("saved")
+        assert heard == [signal.SIGUSR2]
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert len(heard) == 2
+    finally:
+        signal.signal(signal.SIGUSR2, before)

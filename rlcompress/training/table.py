@@ -37,8 +37,10 @@ class Row:
 def show(rows: Sequence[Row], title: str, console: Console) -> None:
     """Print the rows."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("variant")
-    table.add_column("")
+    table.collapse_padding = True
+    table.show_edge = False
+    for name in ("variant", ""):
+        table.add_column(name, no_wrap=True)
     for name in ("step", "return", "kept", "paper", "bytes", "honest"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "order.h"
+
 namespace rlcompress {
 namespace {
 
@@ -54,16 +56,6 @@ Packing choose(const Op& op, const Taps& taps, const KernelTable& kernels) {
   return density < 0.2 ? Packing::Rows : Packing::Columns;
 }
 
-// Rows with the most weights first, so that rows of one tile have about as many.
-std::vector<std::uint32_t> order_rows(const Taps& taps, std::uint32_t rows) {
-  std::vector<std::uint32_t> from(rows);
-  std::iota(from.begin(), from.end(), 0U);
-  std::stable_sort(from.begin(), from.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return taps.row[a].size() > taps.row[b].size();
-  });
-  return from;
-}
-
 }  // namespace
 
 PackedLinear pack_linear(const Op& op, const Storage& input, Storage& output,
@@ -74,7 +66,7 @@ PackedLinear pack_linear(const Op& op, const Storage& input, Storage& output,
   std::iota(from.begin(), from.end(), 0U);
   packed.packing = choose(op, taps, kernels);
   if (output.free_order && packed.packing == Packing::Sweep) {
-    from = order_rows(taps, op.linear.rows);
+    from = order_rows(taps, op.linear.rows, best_table(op, taps, kernels));
     reorder_rows(taps, from);
     for (std::uint32_t place = 0; place < from.size(); ++place) output.order[from[place]] = place;
   }

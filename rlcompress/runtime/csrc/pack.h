@@ -50,7 +50,8 @@ void pack_blocks(PackedLinear& packed, const Taps& taps);
 void pack_columns(PackedLinear& packed, const Taps& taps);
 void pack_planes(PackedLinear& packed, const Taps& taps, const Op& op, const Storage& input,
                  const Storage& output);
-// Steps that a sweep over these taps takes.
+// Steps that a tile of these rows takes, and all tiles in the order of the rows.
+std::size_t tile_steps(const Taps& taps, const std::uint32_t* rows, const TableShape& table);
 std::size_t sweep_steps(const Taps& taps, const TableShape& table);
 void pack_sweep(PackedLinear& packed, const Taps& taps, const TableShape& table);
 

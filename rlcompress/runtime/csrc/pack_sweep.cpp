@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "pack.h"
@@ -6,61 +7,72 @@
 namespace rlcompress {
 namespace {
 
+constexpr std::uint32_t kMostLanes = 16;
+
 // The rows of one tile, whose taps are used up from left to right.
 class Tile {
  public:
-  Tile(const Taps& taps, std::uint32_t first, std::uint32_t lanes) : next_(lanes), end_(lanes) {
+  Tile(const Taps& taps, const std::uint32_t* rows, std::uint32_t lanes) : lanes_(lanes) {
     for (std::uint32_t lane = 0; lane < lanes; ++lane) {
-      const std::vector<Tap>& row = taps.row[first + lane];
+      const std::vector<Tap>& row = taps.row[rows[lane]];
       next_[lane] = row.data();
       end_[lane] = row.data() + row.size();
     }
   }
 
+  // The window of every step: rows that lag behind decide where the next one starts, rows that
+  // are ahead find their next columns in it as well. visit(start) for each step, then
+  // take(lane, slot, tap) for what each row uses of it.
+  template <class Visit, class Take>
+  std::size_t sweep(const TableShape& table, Visit visit, Take take) {
+    std::size_t steps = 0;
+    for (std::uint32_t low = lowest(); low != kNowhere; low = lowest(), ++steps) {
+      const std::uint32_t start = low / table.align * table.align;
+      visit(start);
+      for (std::uint32_t lane = 0; lane < lanes_; ++lane) {
+        for (std::uint32_t slot = 0; slot < table.slots; ++slot, ++next_[lane]) {
+          if (next_[lane] == end_[lane] || next_[lane]->offset - start >= table.window) break;
+          take(lane, slot, *next_[lane]);
+        }
+      }
+    }
+    return steps;
+  }
+
+ private:
   // Smallest offset that is left, or kNowhere.
   std::uint32_t lowest() const {
     std::uint32_t lowest = kNowhere;
-    for (std::size_t lane = 0; lane < next_.size(); ++lane) {
+    for (std::uint32_t lane = 0; lane < lanes_; ++lane) {
       if (next_[lane] != end_[lane]) lowest = std::min(lowest, next_[lane]->offset);
     }
     return lowest;
   }
 
-  // Hands out what each row can use of a window: visit(lane, slot, tap).
-  template <class Visit>
-  void take(std::uint32_t start, const TableShape& table, Visit visit) {
-    for (std::uint32_t lane = 0; lane < next_.size(); ++lane) {
-      for (std::uint32_t slot = 0; slot < table.slots; ++slot, ++next_[lane]) {
-        if (next_[lane] == end_[lane] || next_[lane]->offset - start >= table.window) break;
-        visit(lane, slot, *next_[lane]);
-      }
-    }
-  }
-
- private:
-  std::vector<const Tap*> next_, end_;
+  std::uint32_t lanes_;
+  const Tap* next_[kMostLanes];
+  const Tap* end_[kMostLanes];
 };
 
-// The window of every step of a tile: rows that lag behind decide where the next one starts, rows
-// that are ahead find their next columns in it as well.
-template <class Visit>
-std::size_t each_window(Tile& tile, const TableShape& table, Visit visit) {
-  std::size_t steps = 0;
-  for (std::uint32_t low = tile.lowest(); low != kNowhere; low = tile.lowest(), ++steps) {
-    visit(low / table.align * table.align);
-  }
-  return steps;
+std::vector<std::uint32_t> numbers(std::uint32_t count) {
+  std::vector<std::uint32_t> rows(count);
+  std::iota(rows.begin(), rows.end(), 0U);
+  return rows;
 }
 
 }  // namespace
 
+std::size_t tile_steps(const Taps& taps, const std::uint32_t* rows, const TableShape& table) {
+  Tile tile(taps, rows, table.lanes);
+  return tile.sweep(
+      table, [](std::uint32_t) {}, [](std::uint32_t, std::uint32_t, const Tap&) {});
+}
+
 std::size_t sweep_steps(const Taps& taps, const TableShape& table) {
+  const std::vector<std::uint32_t> rows = numbers(taps.rows);
   std::size_t steps = 0;
   for (std::uint32_t row = 0; row < taps.rows; row += table.lanes) {
-    Tile tile(taps, row, table.lanes);
-    steps += each_window(tile, table, [&](std::uint32_t start) {
-      tile.take(start, table, [](std::uint32_t, std::uint32_t, const Tap&) {});
-    });
+    steps += tile_steps(taps, rows.data() + row, table);
   }
   return steps;
 }
@@ -72,21 +84,23 @@ void pack_sweep(PackedLinear& packed, const Taps& taps, const TableShape& table)
   Aligned<std::int8_t> integers;
   Aligned<float> floats;
   const std::size_t per_step = std::size_t{table.lanes} * table.slots;
+  const std::vector<std::uint32_t> rows = numbers(taps.rows);
+  std::size_t first = 0;
+  const auto add_step = [&](std::uint32_t start) {
+    first = index.size();
+    offset.push_back(start);
+    index.resize(first + per_step, 0);
+    if (packed.integer) integers.resize(first + per_step, 0);
+    if (!packed.integer) floats.resize(first + per_step, 0.0F);
+  };
+  const auto add_tap = [&](std::uint32_t lane, std::uint32_t slot, const Tap& tap) {
+    const std::size_t at = first + lane * table.slots + slot;
+    index[at] = static_cast<std::uint8_t>(tap.offset - offset.back());
+    if (packed.integer) integers[at] = static_cast<std::int8_t>(tap.weight);
+    if (!packed.integer) floats[at] = tap.weight;
+  };
   for (std::uint32_t row = 0; row < taps.rows; row += table.lanes) {
-    Tile tile(taps, row, table.lanes);
-    each_window(tile, table, [&](std::uint32_t start) {
-      const std::size_t first = index.size();
-      offset.push_back(start);
-      index.resize(first + per_step, 0);
-      if (packed.integer) integers.resize(first + per_step, 0);
-      if (!packed.integer) floats.resize(first + per_step, 0.0F);
-      tile.take(start, table, [&](std::uint32_t lane, std::uint32_t slot, const Tap& tap) {
-        const std::size_t at = first + lane * table.slots + slot;
-        index[at] = static_cast<std::uint8_t>(tap.offset - start);
-        if (packed.integer) integers[at] = static_cast<std::int8_t>(tap.weight);
-        if (!packed.integer) floats[at] = tap.weight;
-      });
-    });
+    Tile(taps, rows.data() + row, table.lanes).sweep(table, add_step, add_tap);
     begin.push_back(static_cast<std::uint32_t>(offset.size()));
   }
   SweepLayer& layer = packed.sweep;

@@ -23,32 +23,42 @@ void map_bytes_by_table(const MapLayer& layer, const std::uint8_t* in, void* out
   }
 }
 
-// Sixteen bytes of a value as the reals that are to be added.
-template <int part>
-RLC_INLINE __m512 addend(__m512i bytes, float zero, float multiplier) {
-  const __m512i words = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, part));
-  const __m512i shifted = _mm512_sub_epi32(words, _mm512_set1_epi32(static_cast<int>(zero)));
-  return _mm512_mul_ps(_mm512_cvtepi32_ps(shifted), _mm512_set1_ps(multiplier));
-}
+// What is added: (byte - zero) * multiplier, rounded once. The zero byte is 0 or 128, so that
+// zero * multiplier is exact and a fused multiply-add rounds just as the product would.
+struct Addend {
+  __m512 multiplier, shift;
+
+  Addend(float zero, float factor)
+      : multiplier(_mm512_set1_ps(factor)), shift(_mm512_set1_ps(-zero * factor)) {}
+
+  RLC_INLINE __m512 of(const std::uint8_t* p) const {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)), multiplier, shift);
+  }
+};
 
 void add_bytes_in_blocks(const AddLayer& layer, const Epilogue& e, const std::uint8_t* a,
                          const std::uint8_t* b, std::uint8_t* out, const AddSpot* spots,
                          std::size_t count) {
   const Finish finish(e);
+  const Addend first(layer.zero[0], layer.multiplier[0]);
+  const Addend second(layer.zero[1], layer.multiplier[1]);
   for (std::size_t s = 0; s < count; ++s) {
+    const std::uint8_t* x = a + spots[s].a;
+    const std::uint8_t* y = b + spots[s].b;
     for (std::uint32_t i = 0; i < layer.run; i += 64) {
-      const __mmask64 mask = first_bytes(layer.run - i);
-      const __m512i first = _mm512_maskz_loadu_epi8(mask, a + spots[s].a + i);
-      const __m512i second = _mm512_maskz_loadu_epi8(mask, b + spots[s].b + i);
       __m512i sum[4];
       repeat<4>([&](auto q) RLC_INLINE_LAMBDA {
-        constexpr int part = decltype(q)::number;
-        sum[q] = finish.rounded(
-            _mm512_add_ps(addend<part>(first, layer.zero[0], layer.multiplier[0]),
-                          addend<part>(second, layer.zero[1], layer.multiplier[1])));
+        const std::size_t at = i + 16 * std::size_t{q};
+        sum[q] = finish.rounded(_mm512_add_ps(first.of(x + at), second.of(y + at)));
       });
-      _mm512_mask_storeu_epi8(out + spots[s].out + i, mask,
-                              finish.packed(sum[0], sum[1], sum[2], sum[3]));
+      const __m512i bytes = finish.packed(sum[0], sum[1], sum[2], sum[3]);
+      std::uint8_t* to = out + spots[s].out + i;
+      if (layer.run - i >= 64) {
+        _mm512_storeu_si512(to, bytes);
+      } else {
+        _mm512_mask_storeu_epi8(to, first_bytes(layer.run - i), bytes);
+      }
     }
   }
 }

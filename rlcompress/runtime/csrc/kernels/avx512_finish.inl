@@ -10,8 +10,10 @@ class Finish {
         low_(_mm512_set1_ps(epilogue.low)),
         high_(_mm512_set1_ps(epilogue.high)),
         whole_bytes_(e.zero == 0 && e.low == 0.0F && e.high == 255.0F),
+        whole_signed_(e.zero == 128 && e.low == -127.0F && e.high == 127.0F),
         zero_(_mm512_set1_epi16(static_cast<short>(epilogue.zero))),
         low_byte_(_mm512_set1_epi8(static_cast<char>(static_cast<int>(e.low) + e.zero))),
+        high_bit_(_mm512_set1_epi8(-128)),
         high_byte_(_mm512_set1_epi8(static_cast<char>(static_cast<int>(e.high) + e.zero))) {}
 
   bool to_bytes() const { return e.direct && e.quantised; }
@@ -41,6 +43,9 @@ class Finish {
     __m512i bytes;
     if (whole_bytes_) {
       bytes = _mm512_packus_epi16(first, second);
+    } else if (whole_signed_) {
+      bytes = _mm512_max_epi8(_mm512_packs_epi16(first, second), _mm512_set1_epi8(-127));
+      bytes = _mm512_xor_si512(bytes, high_bit_);
     } else {
       bytes = _mm512_packus_epi16(_mm512_adds_epi16(first, zero_), _mm512_adds_epi16(second, zero_));
       bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, low_byte_), high_byte_);
@@ -94,6 +99,7 @@ class Finish {
   }
 
   __m512 low_, high_;
-  bool whole_bytes_;  // every byte is a value
-  __m512i zero_, low_byte_, high_byte_;
+  bool whole_bytes_;  // every byte is a value: 0..255
+  bool whole_signed_;  // every byte but one: -127..127
+  __m512i zero_, low_byte_, high_bit_, high_byte_;
 };

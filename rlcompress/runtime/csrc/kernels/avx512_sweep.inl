@@ -66,6 +66,7 @@ inline void sweep_spots(const SweepLayer& layer, const Epilogue& e, const std::u
                         void* out, SpotList spots, std::size_t count) {
   const Finish finish(e);
   const Spot* end = spots + count;
+  for (; end - spots >= 24; spots += 24) sweep_many<window, 24>(layer, finish, in, out, spots);
   for (; end - spots >= 12; spots += 12) sweep_many<window, 12>(layer, finish, in, out, spots);
   for (; end - spots >= 8; spots += 8) sweep_many<window, 8>(layer, finish, in, out, spots);
   for (; end - spots >= 4; spots += 4) sweep_many<window, 4>(layer, finish, in, out, spots);

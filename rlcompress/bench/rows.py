@@ -14,6 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from rlcompress.artifact.file import write_bytes
 from rlcompress.training.environment_record import environment_record
 
 WIDTH = 160
@@ -83,7 +84,7 @@ def write(path: str | Path, rows: Sequence[Mapping[str, Any]], record: Mapping[s
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": dict(record), "rows": [dict(row) for row in rows]}
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    write_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from rlcompress.artifact import CompressedPolicy, Flatten, Linear, Op, entropy_bytes
+from rlcompress.artifact.file import write_bytes
 from rlcompress.export.c_edges import action_members, check_limits, header, observation_members
 from rlcompress.export.c_golden import golden_header
 from rlcompress.export.c_layers import Optimise, place, write_op
@@ -88,7 +89,7 @@ def write_files(source: CSource, folder: Path) -> None:
     if source.golden is not None:
         files[f"{source.name}_golden.h"] = source.golden
     for name, text in files.items():
-        (folder / name).write_text(text)
+        write_bytes(folder / name, text.encode())
 
 
 def runtime_files() -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlcompress.artifact import CompressedPolicy
+from rlcompress.artifact.file import write_bytes
 from rlcompress.export.c_layers import Optimise
 
 Write = Callable[[], str]
@@ -71,7 +72,7 @@ def _onnx(policy: CompressedPolicy, target: Path, optimise: Optimise) -> Write:
     data = to_onnx(policy).SerializeToString()
 
     def write() -> str:
-        target.write_bytes(data)
+        write_bytes(target, data)
         return ""
 
     return write

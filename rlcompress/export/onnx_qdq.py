@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rlcompress.artifact import CompressedPolicy, Observation
+from rlcompress.artifact.file import write_bytes
 from rlcompress.export.dequantise import dequantised
 from rlcompress.export.onnx_edges import write_action, write_observation
 from rlcompress.export.onnx_graph import Graph
@@ -95,7 +96,7 @@ def save_onnx(
 ) -> int:
     """Write what ``to_onnx`` gives to ``path``; returns the size in bytes."""
     data = to_onnx(policy, precision=precision, with_action=with_action).SerializeToString()
-    Path(path).write_bytes(data)
+    write_bytes(Path(path), data)
     return len(data)
 
 

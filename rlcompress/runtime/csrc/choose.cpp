@@ -21,39 +21,57 @@ bool sums_fit_float(const Taps& taps, float reach) {
   return true;
 }
 
-// The table with which a sweep over these taps is fastest.
-const TableShape& best_table(const Op& op, const Taps& taps, const KernelTable& kernels) {
-  if (!op.linear.integer) return kernels.float_table;
-  const TableShape* best = nullptr;
-  double least = 0;
-  for (const TableShape& table : kernels.byte_tables) {
-    if (table.lanes == 0) continue;
-    const float cost = op.tag == OpTag::Conv ? table.shared_cost : table.step_cost;
-    const double total = static_cast<double>(sweep_steps(taps, table)) * static_cast<double>(cost);
-    if (best == nullptr || total < least) {
-      best = &table;
-      least = total;
-    }
+struct Choice {
+  Packing packing = Packing::Rows;
+  const TableShape* table = nullptr;  // of a sweep
+  double cycles = 0;
+
+  void offer(Packing other, double cost, const TableShape* with = nullptr) {
+    if (cycles == 0 || cost < cycles) *this = {other, with, cost};
   }
-  return *best;
+};
+
+double padded_columns(const Taps& taps) {
+  double columns = 0;
+  for (const Segment& segment : taps.segments) columns += segment.size;
+  return columns;
 }
 
-Packing choose(const Op& op, const Taps& taps, const KernelTable& kernels) {
-  const double density = static_cast<double>(taps.stored) /
-                         (static_cast<double>(taps.rows) * static_cast<double>(taps.column.size()));
+Choice choose_integer(const Op& op, const Taps& taps, const KernelTable& kernels) {
+  const bool conv = op.tag == OpTag::Conv;
+  Choice choice;
+  if (conv && kernels.planes_for_bytes && sums_fit_float(taps, 255.0F)) {
+    choice.packing = Packing::Planes;
+    return choice;
+  }
+  const Costs& costs = kernels.costs;
+  choice.offer(Packing::Rows, static_cast<double>(taps.stored) * costs.tap + 2.0 * taps.rows);
+  const double blocks = padded_columns(taps) * taps.rows / 64.0;
+  choice.offer(Packing::Blocks, blocks * (conv ? costs.shared_block : costs.block));
+  for (const TableShape& table : kernels.byte_tables) {
+    if (table.lanes == 0) continue;
+    const auto steps = static_cast<double>(sweep_steps(taps, table));
+    choice.offer(Packing::Sweep, steps * (conv ? table.shared_cost : table.step_cost), &table);
+  }
+  return choice;
+}
+
+Choice choose_float(const Op& op, const Taps& taps, const KernelTable& kernels) {
+  Choice choice;
   if (op.tag == OpTag::Conv) {
-    if (!op.linear.integer) return Packing::Planes;
-    if (kernels.planes_for_bytes) {
-      return sums_fit_float(taps, 255.0F) ? Packing::Planes : Packing::Blocks;
-    }
-    return density < 0.5 ? Packing::Sweep : Packing::Blocks;
+    choice.packing = Packing::Planes;
+    return choice;
   }
-  if (op.linear.integer) {
-    if (kernels.byte_tables[0].lanes > 0) return density < 0.4 ? Packing::Sweep : Packing::Blocks;
-    return density < 0.3 ? Packing::Rows : Packing::Blocks;
+  const Costs& costs = kernels.costs;
+  choice.offer(Packing::Rows, static_cast<double>(taps.stored) * costs.tap + 2.0 * taps.rows);
+  choice.offer(Packing::Columns, static_cast<double>(taps.column.size()) * taps.rows / 16.0 *
+                                     static_cast<double>(costs.column));
+  const TableShape& table = kernels.float_table;
+  if (table.lanes > 0) {
+    const auto steps = static_cast<double>(sweep_steps(taps, table));
+    choice.offer(Packing::Sweep, steps * static_cast<double>(table.step_cost), &table);
   }
-  if (kernels.float_table.lanes > 0 && density < 0.5) return Packing::Sweep;
-  return density < 0.2 ? Packing::Rows : Packing::Columns;
+  return choice;
 }
 
 }  // namespace
@@ -64,9 +82,11 @@ PackedLinear pack_linear(const Op& op, const Storage& input, Storage& output,
   Taps taps = make_taps(op, input);
   std::vector<std::uint32_t> from(op.linear.rows);
   std::iota(from.begin(), from.end(), 0U);
-  packed.packing = choose(op, taps, kernels);
+  const Choice choice = op.linear.integer ? choose_integer(op, taps, kernels)
+                                          : choose_float(op, taps, kernels);
+  packed.packing = choice.packing;
   if (output.free_order && packed.packing == Packing::Sweep) {
-    from = order_rows(taps, op.linear.rows, best_table(op, taps, kernels));
+    from = order_rows(taps, op.linear.rows, *choice.table);
     reorder_rows(taps, from);
     for (std::uint32_t place = 0; place < from.size(); ++place) output.order[from[place]] = place;
   }
@@ -85,7 +105,7 @@ PackedLinear pack_linear(const Op& op, const Storage& input, Storage& output,
       pack_planes(packed, taps, op, input, output);
       break;
     case Packing::Sweep:
-      pack_sweep(packed, taps, best_table(op, taps, kernels));
+      pack_sweep(packed, taps, *choice.table);
       break;
   }
   const bool multiplies_zeros =

@@ -147,8 +147,17 @@ struct TableShape {
   std::uint32_t slots = 0;
   std::uint32_t window = 0;
   std::uint32_t align = 1;  // of a window's offset, in elements
+  bool pairs = false;  // neighbouring slots are added in 16 bits that saturate
   float step_cost = 0;  // cycles, when one position is computed at a time
   float shared_cost = 0;  // cycles, when a step serves many positions
+};
+
+// What the other layouts cost, in cycles.
+struct Costs {
+  float tap;  // one weight of rows
+  float block;  // 4 x 16 weights, when one position is computed at a time
+  float shared_block;  // and when many are
+  float column;  // 16 float weights of columns
 };
 
 using SpotList = const Spot*;
@@ -158,6 +167,7 @@ struct KernelTable {
   bool planes_for_bytes;  // integer convolutions go through planes of floats
   TableShape byte_tables[2];
   TableShape float_table;
+  Costs costs;
 
   void (*rows_integer)(const RowsLayer&, const Epilogue&, const std::uint8_t* in, void* out,
                        SpotList spots, std::size_t count);

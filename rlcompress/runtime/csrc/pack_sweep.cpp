@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -8,6 +9,35 @@ namespace rlcompress {
 namespace {
 
 constexpr std::uint32_t kMostLanes = 16;
+
+// How many of the taps at hand a step takes, and where each goes.
+struct Slots {
+  std::uint32_t count;
+  std::uint32_t slot[4];
+};
+
+// Whether two weights times any two bytes add up to a 16-bit number.
+bool fit(const Tap& a, const Tap& b) {
+  const float same_sign = a.weight * b.weight > 0 ? std::fabs(a.weight + b.weight) : 0.0F;
+  return same_sign <= 128.0F;
+}
+
+// Slots 0 and 1 are added in 16 bits, and so are 2 and 3.
+Slots paired(const Tap* tap, std::uint32_t found) {
+  if (found == 4) {
+    if (fit(tap[0], tap[1]) && fit(tap[2], tap[3])) return {4, {0, 1, 2, 3}};
+    if (fit(tap[0], tap[2]) && fit(tap[1], tap[3])) return {4, {0, 2, 1, 3}};
+    if (fit(tap[0], tap[3]) && fit(tap[1], tap[2])) return {4, {0, 2, 3, 1}};
+    found = 3;
+  }
+  if (found == 3) {
+    if (fit(tap[0], tap[1])) return {3, {0, 1, 2, 3}};
+    if (fit(tap[0], tap[2])) return {3, {0, 2, 1, 3}};
+    if (fit(tap[1], tap[2])) return {3, {0, 2, 3, 1}};
+    found = 2;
+  }
+  return {found, {0, 2, 1, 3}};
+}
 
 // The rows of one tile, whose taps are used up from left to right.
 class Tile {
@@ -30,10 +60,15 @@ class Tile {
       const std::uint32_t start = low / table.align * table.align;
       visit(start);
       for (std::uint32_t lane = 0; lane < lanes_; ++lane) {
-        for (std::uint32_t slot = 0; slot < table.slots; ++slot, ++next_[lane]) {
-          if (next_[lane] == end_[lane] || next_[lane]->offset - start >= table.window) break;
-          take(lane, slot, *next_[lane]);
+        const Tap* tap = next_[lane];
+        std::uint32_t found = 0;
+        while (found < table.slots && tap + found != end_[lane] &&
+               tap[found].offset - start < table.window) {
+          ++found;
         }
+        const Slots slots = table.pairs ? paired(tap, found) : Slots{found, {0, 1, 2, 3}};
+        for (std::uint32_t i = 0; i < slots.count; ++i) take(lane, slots.slot[i], tap[i]);
+        next_[lane] += slots.count;
       }
     }
     return steps;

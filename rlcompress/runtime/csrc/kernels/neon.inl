@@ -82,7 +82,8 @@ void sweep_integer(const SweepLayer& layer, const Epilogue& e, const std::uint8_
 void fill_neon(KernelTable& t) {
   fill_generic(t);
   t.planes_for_bytes = true;
-  t.byte_tables[0] = {16, 4, 64, 16, 12.0F, 12.0F};
+  t.costs = {1.5F, 8.0F, 8.0F, 8.0F};
+  t.byte_tables[0] = {16, 4, 64, 16, false, 12.0F, 12.0F};
   t.blocks = blocks;
   t.sweep_integer = sweep_integer;
 }

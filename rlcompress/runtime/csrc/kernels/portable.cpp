@@ -41,6 +41,7 @@ const KernelTable& portable_kernels() {
     t.isa = "portable";
     fill_generic(t);
     t.planes_for_bytes = true;
+    t.costs = {1.5F, 88.0F, 88.0F, 10.0F};
     t.blocks = blocks;
     return t;
   }();

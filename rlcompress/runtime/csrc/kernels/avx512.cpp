@@ -25,10 +25,10 @@ const KernelTable& avx512_kernels() {
     KernelTable t = {};
     t.isa = "avx512";
     fill_generic(t);
-    t.byte_tables[0] = {16, 4, 64, 16, false, 3.5F, 1.8F};
+    t.byte_tables[0] = {16, 4, 64, 16, false, 3.5F, 1.7F};
     t.byte_tables[1] = {16, 4, 128, 64, false, 4.0F, 2.8F};
     t.float_table = {16, 1, 32, 16, false, 4.0F, 4.0F};
-    t.costs = {1.3F, 2.0F, 1.2F, 1.2F};
+    t.costs = {1.3F, 2.0F, 1.08F, 1.2F};
     t.blocks = blocks;
     t.map_bytes = map_bytes_by_table;
     t.add_bytes = add_bytes_in_blocks;

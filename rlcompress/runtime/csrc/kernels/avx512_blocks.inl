@@ -42,28 +42,25 @@ inline void block_strip(const BlocksLayer& layer, const Finish& finish, const st
   });
 }
 
+// As many accumulators as registers allow beside weights and inputs.
 template <int positions>
 inline void block_strips(const BlocksLayer& layer, const Finish& finish, const std::uint8_t* in,
                          void* out, const Spot* spots) {
+  constexpr int tiles = positions > 4 ? 2 : 4;
   std::uint32_t tile = 0;
-  for (; tile + 4 <= layer.tiles; tile += 4) {
-    block_strip<4, positions>(layer, finish, in, out, spots, tile);
+  for (; tile + tiles <= layer.tiles; tile += tiles) {
+    block_strip<tiles, positions>(layer, finish, in, out, spots, tile);
   }
-  if (tile + 2 <= layer.tiles) {
-    block_strip<2, positions>(layer, finish, in, out, spots, tile);
-    tile += 2;
+  for (; tile < layer.tiles; ++tile) {
+    block_strip<1, positions>(layer, finish, in, out, spots, tile);
   }
-  if (tile < layer.tiles) block_strip<1, positions>(layer, finish, in, out, spots, tile);
 }
 
 void blocks(const BlocksLayer& layer, const Epilogue& e, const std::uint8_t* in, void* out,
             SpotList spots, std::size_t count) {
   const Finish finish(e);
-  std::size_t s = 0;
-  for (; s + 6 <= count; s += 6) block_strips<6>(layer, finish, in, out, spots + s);
-  if (s + 4 <= count) {
-    block_strips<4>(layer, finish, in, out, spots + s);
-    s += 4;
-  }
-  for (; s < count; ++s) block_strips<1>(layer, finish, in, out, spots + s);
+  const Spot* end = spots + count;
+  for (; end - spots >= 8; spots += 8) block_strips<8>(layer, finish, in, out, spots);
+  for (; end - spots >= 4; spots += 4) block_strips<4>(layer, finish, in, out, spots);
+  for (; spots < end; ++spots) block_strips<1>(layer, finish, in, out, spots);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ class Checkpoints:
             writer = getattr(output, "writer", None)
             if writer is not None:
                 writer.flush()
-        files = {path.name: path.stat().st_size for path in self._growing()}
+        files = {path.name: _synced_size(path) for path in self._growing()}
         body = io.BytesIO()
         torch.save({**state, "files": files}, body)
         self.store.write(self.parts.model.num_timesteps, segments, body.getvalue())
@@ -123,6 +124,13 @@ class Checkpoints:
     def _holds(self, name: str, size: int) -> bool:
         path = self.directory.path / name
         return path.exists() and path.stat().st_size >= size
+
+
+def _synced_size(path: Path) -> int:
+    """Length of a file, all of which is on the disk now: after a power cut it is no shorter."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size
 
 
 def is_trained(state: dict[str, Any]) -> bool:

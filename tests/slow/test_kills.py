@@ -29,7 +29,7 @@ ALGORITHMS = {
     "tqc": ("env=Pendulum-v1", "algo=tqc", "sac.net_arch=[16]", "sac.learning_starts=30"),
     "dqn": ("env=CartPole-v1", "dqn_vector.net_arch=[16]", "dqn_vector.learning_starts=30"),
     "qrdqn": ("env=CartPole-v1", "algo=qrdqn", "dqn_vector.learning_starts=30"),
-    "ppo": ("env=CartPole-v1", "algo=ppo", "ppo.n_steps=16", "ppo.batch_size=16"),
+    "ppo": ("env=CartPole-v1", "algo=ppo", "ppo.n_steps=16", "extra_timesteps=120"),
     "a2c": ("env=Pendulum-v1", "algo=a2c"),
 }
 

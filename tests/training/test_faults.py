@@ -18,6 +18,9 @@ from tests.training.kills import (
     sent,
 )
 
+# In the evaluation after 60 steps: there was one after 30, and checkpoints after 30 and 40.
+IN_EVALUATION = {"number": 4, "named": "eval.jsonl"}
+
 
 def last_line(directory):
     """What a run's process said last."""
@@ -35,8 +38,7 @@ def how_to_resume(directory):
 )
 def test_a_signal_saves_and_says_how_to_go_on(undisturbed, number, code, tmp_path):
     directory = tmp_path / "run"
-    # In the evaluation after 60 steps; checkpoints are due after 40 and 80.
-    before = at_file(directory, 2, sent(number), named="eval.jsonl")
+    before = at_file(directory, do=sent(number), **IN_EVALUATION)
     assert in_process(directory, *HOPPER, before=before) == code
     said = f"error: stopped after 60 steps; {how_to_resume(directory)} ({number.name})"
     assert last_line(directory) == said
@@ -60,7 +62,7 @@ def test_a_second_signal_does_not_wait(tmp_path):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    before = at_file(directory, 2, twice, named="eval.jsonl")
+    before = at_file(directory, do=twice, **IN_EVALUATION)
     assert in_process(directory, *HOPPER, before=before) == 130
     assert "stopped at once; the last checkpoint is kept" in last_line(directory)
     assert max(directory.glob("checkpoint/*.ckpt")).name == "000000000040.ckpt"

@@ -50,8 +50,8 @@ def killed_from_outside(directory, seconds, *overrides):
 @pytest.mark.parametrize("name", ["hopper", "pong"])
 def test_random_kills(name, n_envs, tmp_path):
     """Ten kills of one run, over and over and between all its checkpoints; forty in all."""
-    overrides = ({"hopper": HOPPER, "pong": PONG}[name], f"n_envs={n_envs}")
-    overrides = (*overrides[0], "checkpoint_freq=8", overrides[1])
+    run = {"hopper": HOPPER, "pong": (*PONG, "extra_timesteps=40")}[name]
+    overrides = (*run, "checkpoint_freq=8", f"n_envs={n_envs}")
     directory, alone = tmp_path / "run", tmp_path / "alone"
     started = time.monotonic()
     assert killed_from_outside(alone, 3600, *overrides) == 0

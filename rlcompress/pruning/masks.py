@@ -15,11 +15,11 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 _KEEP_ZERO = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop)
-"""Optimizers whose state stays zero where weight, gradient and state are zero.
+"""Optimizers that leave a weight and its state at zero where weight, gradient and state are zero.
 
-Zeroing their moments once is enough; on every step it would slow DQN's training by some percent.
-Others (Adamax, SB3's RMSpropTFLike) do not stay at zero. Who writes into weights or gradients by
-hand between two steps has to call ``apply_``.
+Masking the gradient is then enough: zeroing weights and moments again after every step would slow
+DQN's training by some percent. Others (Adamax, SB3's RMSpropTFLike) do not stay at zero. Who writes
+into weights or gradients by hand between two steps has to call ``apply_``.
 """
 
 
@@ -50,6 +50,7 @@ class MaskSet:
         self._factors: dict[str, torch.Tensor] = {}
         self._clean: dict[str, list[torch.Tensor]] = {}
         self._optimizer: Optimizer | None = None
+        self._functional = False
         self._hooks: list[RemovableHandle] = []
 
     @property
@@ -99,6 +100,7 @@ class MaskSet:
         """
         self.detach()
         self._optimizer = optimizer
+        self._functional = functional
         self._hooks = [optimizer.register_step_post_hook(self._after_step)]
         for name, weight in self._weights.items():
             if weight.requires_grad:
@@ -181,21 +183,23 @@ class MaskSet:
         tensors: list[torch.Tensor] = []
         factors: list[torch.Tensor] = []
         for name, factor in self._factors.items():
-            changed: list[torch.Tensor] = [self._weights[name]]
             state = self._state(name)
-            if not self._is_clean(name, state):
-                changed += state
-                self._clean[name] = state
+            if self._is_clean(name, state):
+                continue
+            self._clean[name] = state
+            changed = [self._weights[name], *state]
             tensors += changed
             factors += [factor] * len(changed)
         if tensors:
             torch._foreach_mul_(tensors, factors)
 
     def _is_clean(self, name: str, state: Sequence[torch.Tensor]) -> bool:
-        """Whether these very tensors were zeroed before and no step can have changed that."""
-        clean = self._clean.get(name, [])
+        """Whether weight and state were zeroed before and no step can have changed that."""
+        clean = self._clean.get(name)
         return (
-            type(self._optimizer) in _KEEP_ZERO
+            clean is not None
+            and not self._functional
+            and type(self._optimizer) in _KEEP_ZERO
             and len(clean) == len(state)
             and all(one is other for one, other in zip(clean, state, strict=True))
         )

@@ -27,9 +27,9 @@ class ChangeMap {
 
   void clear();
   void set_all() { all_ = true; }
-  void set(std::uint32_t y, std::uint32_t x) {
-    some_ = true;
-    bits_[y * std::size_t{words_} + x / 64] |= std::uint64_t{1} << (x % 64);
+  void set(std::uint32_t y, std::uint32_t x, bool changed) {
+    some_ = some_ || changed;
+    bits_[y * std::size_t{words_} + x / 64] |= std::uint64_t{changed} << (x % 64);
   }
   // Adds the bits of a row; returns whether there were any.
   bool add_row(std::uint32_t y, const std::uint64_t* bits);
@@ -45,8 +45,11 @@ class ChangeMap {
   std::vector<std::uint64_t> bits_;
 };
 
+// Words of scratch memory that `affected` needs.
+std::size_t column_words(const ChangeMap& changes, const Window& window);
+
 // Numbers of the output positions whose window reads a changed position, ascending, into `list`
-// (which has room for all); returns how many. `columns` is scratch memory of a row of `changes`.
+// (which has room for all of them and one more); returns how many. `columns` is scratch memory.
 std::size_t affected(const ChangeMap& changes, const Window& window, const Shape& output,
                      std::uint64_t* columns, std::uint32_t* list);
 

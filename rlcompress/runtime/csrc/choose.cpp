@@ -10,6 +10,9 @@ namespace rlcompress {
 namespace {
 
 constexpr double kExactInFloat = 16777216.0;  // 2^24
+// Cycles, roughly: of a weight met by one lane of planes, and of turning a sum into an output.
+constexpr double kPlaneCost = 0.4;
+constexpr double kFinishCost = 0.3;
 
 // Whether every partial sum of a row is an integer that float32 holds.
 bool sums_fit_float(const Taps& taps, float reach) {
@@ -41,7 +44,7 @@ Choice choose_integer(const Op& op, const Taps& taps, const KernelTable& kernels
   const bool conv = op.tag == OpTag::Conv;
   Choice choice;
   if (conv && kernels.planes_for_bytes && sums_fit_float(taps, 255.0F)) {
-    choice.packing = Packing::Planes;
+    choice.offer(Packing::Planes, kPlaneCost * static_cast<double>(taps.stored + taps.rows));
     return choice;
   }
   const Costs& costs = kernels.costs;
@@ -59,7 +62,7 @@ Choice choose_integer(const Op& op, const Taps& taps, const KernelTable& kernels
 Choice choose_float(const Op& op, const Taps& taps, const KernelTable& kernels) {
   Choice choice;
   if (op.tag == OpTag::Conv) {
-    choice.packing = Packing::Planes;
+    choice.offer(Packing::Planes, kPlaneCost * static_cast<double>(taps.stored + taps.rows));
     return choice;
   }
   const Costs& costs = kernels.costs;
@@ -85,6 +88,7 @@ PackedLinear pack_linear(const Op& op, const Storage& input, Storage& output,
   const Choice choice = op.linear.integer ? choose_integer(op, taps, kernels)
                                           : choose_float(op, taps, kernels);
   packed.packing = choice.packing;
+  packed.cycles = choice.cycles + kFinishCost * taps.rows;
   if (output.free_order && packed.packing == Packing::Sweep) {
     from = order_rows(taps, op.linear.rows, *choice.table);
     reorder_rows(taps, from);

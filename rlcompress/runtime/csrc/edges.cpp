@@ -48,25 +48,22 @@ void place_line(const Storage& storage, std::size_t y, const Element* from, Elem
 
 // `line` has room for one line of positions.
 template <class Element>
-void place_row(const Plan& plan, const Element* from, Element* to, Element* line, std::size_t y) {
+void place(const Plan& plan, const Element* from, Element* to, Element* line) {
   const Storage& storage = plan.layout.of(0);
   const Shape& shape = storage.shape;
-  if (!plan.program.observation.channels_first) {
-    return place_line(storage, y, from + y * shape.width * shape.channels, to);
+  for (std::size_t y = 0; y < shape.height; ++y) {
+    if (!plan.program.observation.channels_first) {
+      place_line(storage, y, from + y * shape.width * shape.channels, to);
+      continue;
+    }
+    const Element* rows = from + y * shape.width;
+    if constexpr (sizeof(Element) == 1) {
+      plan.kernels->interleave_bytes(rows, shape.positions(), shape.channels, line, shape.width);
+    } else {
+      plan.kernels->interleave_floats(rows, shape.positions(), shape.channels, line, shape.width);
+    }
+    place_line(storage, y, line, to);
   }
-  const Element* rows = from + y * shape.width;
-  if constexpr (sizeof(Element) == 1) {
-    plan.kernels->interleave_bytes(rows, shape.positions(), shape.channels, line, shape.width);
-  } else {
-    plan.kernels->interleave_floats(rows, shape.positions(), shape.channels, line, shape.width);
-  }
-  place_line(storage, y, line, to);
-}
-
-template <class Element>
-void place(const Plan& plan, const Element* from, Element* to, Element* line) {
-  const std::size_t height = plan.layout.of(0).shape.height;
-  for (std::size_t y = 0; y < height; ++y) place_row(plan, from, to, line, y);
 }
 
 ImageLayer image_layer(const Plan& plan) {
@@ -127,24 +124,24 @@ std::size_t element_size(ElementType type) {
   return 0;
 }
 
-std::size_t place_observation(const Plan& plan, Workspace& workspace, std::size_t sample,
+std::size_t place_observation(const Plan& plan, void* storage, float* scratch,
                               const void* observation, ElementType type) {
   const Observation& o = plan.program.observation;
-  const Storage& storage = plan.layout.of(0);
-  float* scratch = workspace.scratch() + plan.line_at;
+  float* line = scratch + plan.line_at;
   if (o.image) {
     const auto* from = static_cast<const std::uint8_t*>(observation);
-    auto* to = workspace.at<std::uint8_t>(storage, sample);
+    auto* to = static_cast<std::uint8_t*>(storage);
     const auto placed = plan.kernels->place_image;
     if (placed == nullptr || !placed(image_layer(plan), from, to)) {
-      place(plan, from, to, reinterpret_cast<std::uint8_t*>(scratch));
+      place(plan, from, to, reinterpret_cast<std::uint8_t*>(line));
     }
     return o.size;
   }
   Normalise normalise;
   if (o.normalised) normalise = {o.mean.data(), o.inverse_std.data(), o.clip};
-  float* target = workspace.at<float>(storage, sample);
-  float* flat = storage.shape.vector ? target : scratch + plan.line_size;
+  const bool vector = plan.layout.of(0).shape.vector;
+  float* target = static_cast<float*>(storage);
+  float* flat = vector ? target : line + plan.line_size;
   std::size_t bad = 0;
   if (type == ElementType::Float64) {
     const auto* from = static_cast<const double*>(observation);
@@ -153,15 +150,14 @@ std::size_t place_observation(const Plan& plan, Workspace& workspace, std::size_
     const auto* from = static_cast<const float*>(observation);
     bad = plan.kernels->prepare_f32(normalise, from, flat, o.size);
   }
-  if (!storage.shape.vector) place(plan, flat, target, scratch);
+  if (!vector) place(plan, flat, target, line);
   return bad;
 }
 
-void place_image_row(const Plan& plan, Workspace& workspace, std::size_t sample,
-                     const std::uint8_t* observation, std::size_t y) {
-  auto* line = reinterpret_cast<std::uint8_t*>(workspace.scratch() + plan.line_at);
-  auto* to = workspace.at<std::uint8_t>(plan.layout.of(0), sample);
-  place_row(plan, observation, to, line, y);
+std::size_t place_observation(const Plan& plan, Workspace& workspace, std::size_t sample,
+                              const void* observation, ElementType type) {
+  return place_observation(plan, workspace.at<void>(plan.layout.of(0), sample), workspace.scratch(),
+                           observation, type);
 }
 
 void read_outputs(const Plan& plan, Workspace& workspace, std::size_t sample, float* outputs) {

@@ -12,14 +12,13 @@ enum class ElementType : std::uint8_t { Uint8, Float32, Float64 };
 
 std::size_t element_size(ElementType type);
 
-// Puts one observation into place. Returns the index of its first element that is not finite in
-// float32, or the observation's size.
-std::size_t place_observation(const Plan& plan, Workspace& workspace, std::size_t sample,
+// Puts one observation into the memory of the first storage. `scratch` is a workspace's. Returns the
+// index of the first element that is not finite in float32, or the observation's size.
+std::size_t place_observation(const Plan& plan, void* storage, float* scratch,
                               const void* observation, ElementType type);
 
-// Puts one row of an image observation into place.
-void place_image_row(const Plan& plan, Workspace& workspace, std::size_t sample,
-                     const std::uint8_t* observation, std::size_t y);
+std::size_t place_observation(const Plan& plan, Workspace& workspace, std::size_t sample,
+                              const void* observation, ElementType type);
 
 void read_outputs(const Plan& plan, Workspace& workspace, std::size_t sample, float* outputs);
 

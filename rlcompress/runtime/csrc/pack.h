@@ -24,6 +24,7 @@ struct PackedLinear {
   ColumnsLayer columns;
   PlanesLayer planes;
   std::size_t plane_elements = 0;  // scratch memory of `planes`
+  double cycles = 0;  // of one position, roughly
 
   PackedLinear() = default;
   PackedLinear(PackedLinear&&) = default;

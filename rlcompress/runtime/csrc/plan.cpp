@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t kMaxGroup = 16;
 constexpr std::size_t kGroupBytes = std::size_t{1} << 18;
 
+constexpr double kElementCost = 0.5;  // cycles of an element of a pool, an addition or a function
+
 class PlanMaker {
  public:
   explicit PlanMaker(Plan& plan) : plan_(plan) {}
@@ -70,6 +72,7 @@ class PlanMaker {
       case OpTag::Flatten:
         break;
     }
+    if (step.cycles == 0) step.cycles = kElementCost * static_cast<double>(op.output.shape.size());
     plan_.steps.push_back(std::move(step));
   }
 
@@ -80,6 +83,7 @@ class PlanMaker {
     step.check_finite = step.input != plan_.layout.storage_of[0];
     Storage& output = storage(step.output);
     step.linear = pack_linear(op, storage(step.input), output, *plan_.kernels);
+    step.cycles = step.linear.cycles * static_cast<double>(output.shape.positions());
     if (op.tag != OpTag::Conv) return;
     step.planes_at = plan_.scratch;
     plan_.scratch += round_up(step.linear.plane_elements, kAlignment);

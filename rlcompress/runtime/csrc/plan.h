@@ -16,6 +16,7 @@ namespace rlcompress {
 struct Step {
   OpTag tag = OpTag::Flatten;
   std::size_t input = 0, second = 0, output = 0;  // storages
+  double cycles = 0;  // of all positions, roughly
   bool check_finite = false;  // the input of a float layer may hold infinities
   PackedLinear linear;
   std::size_t planes_at = 0;  // floats, in the scratch memory

@@ -32,9 +32,12 @@ class ReuseState {
   void run_all(const Plan& plan, const Step& step);
 
   Workspace workspace_;
-  bool valid_ = false;  // whether `last_` and the workspace belong together
+  bool valid_ = false;  // whether the workspace holds the values of the last observation
   ElementType type_ = ElementType::Float32;
-  std::vector<std::uint8_t> last_;  // the last observation
+  unsigned skip_ = 0;  // frames to run as a whole
+  double spent_ = 0;  // cycles, as the plan estimates them
+  std::vector<std::uint8_t> last_;  // the last observation, if it is not an image
+  Aligned<std::uint8_t> next_;  // an image, placed but not yet compared
   std::vector<ChangeMap> changes_;  // of every storage
   // Scratch memory.
   std::vector<std::uint64_t> columns_;

@@ -18,6 +18,7 @@ RLC_INLINE __m256i load(const void* p) {
 
 #include "avx2_blocks.inl"
 #include "avx2_sweep.inl"
+#include "avx2_image.inl"
 
 }  // namespace
 
@@ -28,6 +29,7 @@ const KernelTable& avx2_kernels() {
     fill_generic(t);
     t.byte_tables[0] = {8, 4, 16, 1, true, 2.0F, 1.5F};
     t.float_table = {8, 1, 8, 1, false, 1.9F, 1.9F};
+    t.differing = differing_in_vectors;
     t.sweep_integer = sweep_integer;
     t.sweep_float = sweep_float;
     t.costs = {1.3F, 4.0F, 3.0F, 2.0F};

@@ -32,6 +32,7 @@ const KernelTable& avx512_kernels() {
     t.blocks = blocks;
     t.map_bytes = map_bytes_by_table;
     t.add_bytes = add_bytes_in_blocks;
+    t.differing = differing_in_vectors;
     t.place_image = place_image;
     t.sweep_integer = sweep_integer;
     t.sweep_float = sweep_float;

@@ -56,3 +56,51 @@ bool place_image(const ImageLayer& image, const std::uint8_t* in, std::uint8_t* 
   }
   return true;
 }
+
+// Bit k: whether element k of two vectors differs.
+template <std::size_t pixel>
+RLC_INLINE std::uint64_t unequal(__m512i a, __m512i b) {
+  if constexpr (pixel == 1) return _mm512_cmpneq_epi8_mask(a, b);
+  return _mm512_cmpneq_epi32_mask(a, b);
+}
+
+template <std::size_t pixel>
+inline void differing_elements(const std::uint8_t* a, const std::uint8_t* b, std::size_t count,
+                               std::uint64_t* bits) {
+  constexpr std::size_t elements = 64 / pixel;
+  for (std::size_t i = 0; i < count; i += elements) {
+    const std::size_t bytes = (count - i) * pixel;
+    const __mmask64 mask = first_bytes(bytes < 64 ? static_cast<std::uint32_t>(bytes) : 64);
+    const __m512i x = _mm512_maskz_loadu_epi8(mask, a + i * pixel);
+    const __m512i y = _mm512_maskz_loadu_epi8(mask, b + i * pixel);
+    bits[i / 64] |= unequal<pixel>(x, y) << (i % 64);
+  }
+}
+
+// Cells of 64 bytes. Most of four neighbours are equal, which takes one test.
+inline void differing_cells(const std::uint8_t* a, const std::uint8_t* b, std::size_t count,
+                            std::uint64_t* bits) {
+  for (std::size_t i = 0; i < count; i += 4) {
+    const std::size_t last = count - i < 4 ? count - i - 1 : 3;
+    __m512i other[4];
+    repeat<4>([&](auto k) RLC_INLINE_LAMBDA {
+      const std::size_t at = (i + (static_cast<std::size_t>(k) < last ? k : last)) * 64;
+      other[k] = _mm512_xor_si512(load(a + at), load(b + at));
+    });
+    const __m512i any = _mm512_or_si512(_mm512_or_si512(other[0], other[1]),
+                                        _mm512_or_si512(other[2], other[3]));
+    if (_mm512_test_epi32_mask(any, any) == 0) continue;
+    for (std::size_t k = 0; k <= last; ++k) {
+      const bool differs = _mm512_test_epi32_mask(other[k], other[k]) != 0;
+      bits[(i + k) / 64] |= std::uint64_t{differs} << ((i + k) % 64);
+    }
+  }
+}
+
+void differing_in_vectors(const std::uint8_t* a, const std::uint8_t* b, std::size_t pixel,
+                          std::size_t count, std::uint64_t* bits) {
+  if (pixel == 1) return differing_elements<1>(a, b, count, bits);
+  if (pixel == 4) return differing_elements<4>(a, b, count, bits);
+  if (pixel == 64) return differing_cells(a, b, count, bits);
+  differing(a, b, pixel, count, bits);
+}

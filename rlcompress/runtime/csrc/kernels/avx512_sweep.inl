@@ -70,7 +70,11 @@ inline void sweep_spots(const SweepLayer& layer, const Epilogue& e, const std::u
   for (; end - spots >= 12; spots += 12) sweep_many<window, 12>(layer, finish, in, out, spots);
   for (; end - spots >= 8; spots += 8) sweep_many<window, 8>(layer, finish, in, out, spots);
   for (; end - spots >= 4; spots += 4) sweep_many<window, 4>(layer, finish, in, out, spots);
-  for (; spots < end; ++spots) sweep_one<window>(layer, finish, in, out, *spots);
+  const auto left = static_cast<std::size_t>(end - spots);
+  if (left == 1) sweep_one<window>(layer, finish, in, out, *spots);
+  if (left < 2) return;
+  const Spot four[4] = {spots[0], spots[1], spots[left - 1], spots[left - 1]};
+  sweep_many<window, 4>(layer, finish, in, out, four);
 }
 
 void sweep_integer(const SweepLayer& layer, const Epilogue& e, const std::uint8_t* in, void* out,

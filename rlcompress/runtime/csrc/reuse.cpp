@@ -10,10 +10,12 @@ namespace {
 
 // Cycles, roughly: of copying and comparing a position's outputs, and of placing and comparing a
 // byte of the observation.
-constexpr double kCompareCost = 25;
+constexpr double kCompareCost = 45;
 constexpr double kDetectCost = 0.05;
-// Frames that are run as a whole, without looking for changes, after one that was not worth it.
-constexpr unsigned kFramesToSkip = 15;
+// After a frame that was not worth it so many are run as a whole, without looking for changes: one,
+// then three, and so on.
+constexpr unsigned kMostSkipped = 15;
+constexpr double kWorthwhile = 0.95;
 
 bool is_image(const Plan& plan) { return plan.program.observation.image; }
 
@@ -104,7 +106,8 @@ std::size_t ReuseState::run(const Plan& plan, const void* observation, ElementTy
     run_step_on_changes(plan, step);
     whole += step.cycles;
   }
-  if (spent_ > whole) skip_ = kFramesToSkip;
+  patience_ = spent_ > kWorthwhile * whole ? std::min(2 * patience_ + 1, kMostSkipped) : 0;
+  skip_ = patience_;
   return size;
 }
 

@@ -35,6 +35,7 @@ class ReuseState {
   bool valid_ = false;  // whether the workspace holds the values of the last observation
   ElementType type_ = ElementType::Float32;
   unsigned skip_ = 0;  // frames to run as a whole
+  unsigned patience_ = 0;  // how many that were last time
   double spent_ = 0;  // cycles, as the plan estimates them
   std::vector<std::uint8_t> last_;  // the last observation, if it is not an image
   Aligned<std::uint8_t> next_;  // an image, placed but not yet compared

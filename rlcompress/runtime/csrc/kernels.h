@@ -52,9 +52,8 @@ struct SweepLayer {
   const std::uint32_t* begin = nullptr;  // tiles + 1: steps of each tile
   std::uint32_t window = 0;
   const std::uint32_t* offset = nullptr;  // per step
-  const std::uint8_t* index = nullptr;  // per step lanes x slots
-  const std::int8_t* integer_weight = nullptr;  // per step lanes x slots, one of the two
-  const float* weight = nullptr;
+  const std::uint8_t* index = nullptr;  // per step lanes x slots; of integers, the weights follow
+  const float* weight = nullptr;  // per step lanes x slots
   bool one_window = false;  // every offset is 0
 };
 
@@ -122,6 +121,8 @@ struct AddLayer {
 
 struct MapLayer {
   std::uint32_t run = 0;  // elements per spot
+  bool relu = false;  // of bytes whose zero is `zero_in`, to bytes whose zero is `zero_out`
+  std::uint8_t zero_in = 0, zero_out = 0;
   const std::uint8_t* bytes = nullptr;  // byte -> byte
   const float* floats = nullptr;  // byte -> float
 };

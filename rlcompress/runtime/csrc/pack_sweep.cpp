@@ -116,7 +116,6 @@ void pack_sweep(PackedLinear& packed, const Taps& taps, const TableShape& table)
   Aligned<std::uint32_t> begin(1, 0);
   Aligned<std::uint32_t> offset;
   Aligned<std::uint8_t> index;
-  Aligned<std::int8_t> integers;
   Aligned<float> floats;
   const std::size_t per_step = std::size_t{table.lanes} * table.slots;
   const std::vector<std::uint32_t> rows = numbers(taps.rows);
@@ -124,15 +123,17 @@ void pack_sweep(PackedLinear& packed, const Taps& taps, const TableShape& table)
   const auto add_step = [&](std::uint32_t start) {
     first = index.size();
     offset.push_back(start);
-    index.resize(first + per_step, 0);
-    if (packed.integer) integers.resize(first + per_step, 0);
-    if (!packed.integer) floats.resize(first + per_step, 0.0F);
+    index.resize(first + per_step * (packed.integer ? 2 : 1), 0);
+    if (!packed.integer) floats.resize(index.size(), 0.0F);
   };
   const auto add_tap = [&](std::uint32_t lane, std::uint32_t slot, const Tap& tap) {
     const std::size_t at = first + lane * table.slots + slot;
     index[at] = static_cast<std::uint8_t>(tap.offset - offset.back());
-    if (packed.integer) integers[at] = static_cast<std::int8_t>(tap.weight);
-    if (!packed.integer) floats[at] = tap.weight;
+    if (packed.integer) {
+      index[at + per_step] = static_cast<std::uint8_t>(static_cast<std::int8_t>(tap.weight));
+    } else {
+      floats[at] = tap.weight;
+    }
   };
   for (std::uint32_t row = 0; row < taps.rows; row += table.lanes) {
     Tile(taps, rows.data() + row, table.lanes).sweep(table, add_step, add_tap);
@@ -145,7 +146,6 @@ void pack_sweep(PackedLinear& packed, const Taps& taps, const TableShape& table)
   layer.begin = packed.keep(std::move(begin));
   layer.offset = packed.keep(std::move(offset));
   layer.index = packed.keep(std::move(index));
-  layer.integer_weight = packed.keep(std::move(integers));
   layer.weight = packed.keep(std::move(floats));
 }
 

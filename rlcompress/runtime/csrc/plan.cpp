@@ -232,6 +232,9 @@ class PlanMaker {
         step.float_map.push_back(result[0]);
       }
     }
+    step.map.relu = op.function == Function::Relu;
+    step.map.zero_in = input.zero_byte();
+    step.map.zero_out = op.output.zero_byte();
     if (!step.byte_map.empty()) step.map.bytes = step.byte_map.data();
     if (!step.float_map.empty()) step.map.floats = step.float_map.data();
   }

@@ -29,6 +29,7 @@ const KernelTable& avx2_kernels() {
     fill_generic(t);
     t.byte_tables[0] = {8, 4, 16, 1, true, 2.0F, 1.5F};
     t.float_table = {8, 1, 8, 1, false, 1.9F, 1.9F};
+    t.max_pool_bytes = max_pool_wide_bytes;
     t.differing = differing_in_vectors;
     t.sweep_integer = sweep_integer;
     t.sweep_float = sweep_float;

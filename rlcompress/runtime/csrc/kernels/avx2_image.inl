@@ -1,4 +1,4 @@
-// Which positions of two lines differ, 32 bytes at a time; the rest one by one.
+// Images and pools, 32 bytes at a time.
 
 template <std::size_t pixel>
 RLC_INLINE std::uint64_t unequal(__m256i a, __m256i b) {
@@ -36,4 +36,10 @@ void differing_in_vectors(const std::uint8_t* a, const std::uint8_t* b, std::siz
     return;
   }
   differing(a, b, pixel, count, bits);
+}
+
+void max_pool_wide_bytes(const PoolLayer& layer, const std::uint8_t* in, std::uint8_t* out,
+                         const PoolSpot* spots, std::size_t count) {
+  if (layer.channels % 32 == 0) return max_pool<Bytes32>(layer, in, out, spots, count);
+  max_pool<Bytes>(layer, in, out, spots, count);
 }

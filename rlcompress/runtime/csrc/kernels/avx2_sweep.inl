@@ -7,11 +7,10 @@ RLC_INLINE void sweep_tile(const SweepLayer& layer, std::uint32_t tile,
   const __m256i ones = _mm256_set1_epi16(1);
   const std::size_t begin = layer.begin[tile];
   const std::uint32_t* end = layer.offset + layer.begin[tile + 1];
-  const std::uint8_t* index = layer.index + begin * 32;
-  const std::int8_t* weight = layer.integer_weight + begin * 32;
-  for (const std::uint32_t* offset = layer.offset + begin; offset < end; ++offset) {
-    const __m256i places = load(index);
-    const __m256i w = load(weight);
+  const std::uint8_t* step = layer.index + begin * 64;
+  for (const std::uint32_t* offset = layer.offset + begin; offset < end; ++offset, step += 64) {
+    const __m256i places = load(step);
+    const __m256i w = load(step + 32);
     const std::size_t at = *offset;
     repeat<positions>([&](auto p) RLC_INLINE_LAMBDA {
       const auto* table = reinterpret_cast<const __m128i*>(x[p] + at);
@@ -19,8 +18,6 @@ RLC_INLINE void sweep_tile(const SweepLayer& layer, std::uint32_t tile,
       const __m256i pairs = _mm256_maddubs_epi16(_mm256_shuffle_epi8(both, places), w);
       acc[p] = _mm256_add_epi32(acc[p], _mm256_madd_epi16(pairs, ones));
     });
-    index += 32;
-    weight += 32;
   }
 }
 

@@ -30,6 +30,7 @@ const KernelTable& avx512_kernels() {
     t.float_table = {16, 1, 32, 16, false, 4.0F, 4.0F};
     t.costs = {1.3F, 2.0F, 1.08F, 1.2F};
     t.blocks = blocks;
+    t.max_pool_bytes = max_pool_wide_bytes;
     t.map_bytes = map_bytes_by_table;
     t.add_bytes = add_bytes_in_blocks;
     t.differing = differing_in_vectors;

@@ -62,3 +62,19 @@ void add_bytes_in_blocks(const AddLayer& layer, const Epilogue& e, const std::ui
     }
   }
 }
+
+struct Bytes64 {
+  __m512i v;
+  static Bytes64 lowest() { return {_mm512_setzero_si512()}; }
+  static Bytes64 load(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+  void store(std::uint8_t* p) const { _mm512_storeu_si512(p, v); }
+};
+
+inline Bytes64 larger(Bytes64 a, Bytes64 b) { return {_mm512_max_epu8(a.v, b.v)}; }
+
+void max_pool_wide_bytes(const PoolLayer& layer, const std::uint8_t* in, std::uint8_t* out,
+                         const PoolSpot* spots, std::size_t count) {
+  if (layer.channels % 64 == 0) return max_pool<Bytes64>(layer, in, out, spots, count);
+  if (layer.channels % 32 == 0) return max_pool<Bytes32>(layer, in, out, spots, count);
+  max_pool<Bytes>(layer, in, out, spots, count);
+}

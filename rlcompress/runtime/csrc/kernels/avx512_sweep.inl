@@ -12,17 +12,17 @@ RLC_INLINE void sweep_tile(const SweepLayer& layer, std::uint32_t tile,
                            const std::uint8_t* const (&x)[positions], __m512i (&acc)[positions]) {
   const std::size_t begin = layer.begin[tile];
   const std::uint32_t* end = layer.offset + layer.begin[tile + 1];
-  const std::uint8_t* index = layer.index + begin * 64;
-  const std::int8_t* weight = layer.integer_weight + begin * 64;
-  for (const std::uint32_t* offset = layer.offset + begin; offset < end; ++offset) {
-    const __m512i places = load(index);
-    const __m512i w = load(weight);
+  const std::uint8_t* step = layer.index + begin * 128;
+  for (const std::uint32_t* offset = layer.offset + begin; offset < end; ++offset, step += 128) {
+    const __m512i places = load(step);
+    const __m512i w = load(step + 64);
     const std::size_t at = *offset;
-    repeat<positions>([&](auto p) RLC_INLINE_LAMBDA {
-      acc[p] = _mm512_dpbusd_epi32(acc[p], look_up<window>(x[p] + at, places), w);
-    });
-    index += 64;
-    weight += 64;
+    // All look-ups first: they take longer than the sums that wait for them.
+    __m512i values[positions];
+    repeat<positions>(
+        [&](auto p) RLC_INLINE_LAMBDA { values[p] = look_up<window>(x[p] + at, places); });
+    repeat<positions>(
+        [&](auto p) RLC_INLINE_LAMBDA { acc[p] = _mm512_dpbusd_epi32(acc[p], values[p], w); });
   }
 }
 
@@ -66,7 +66,6 @@ inline void sweep_spots(const SweepLayer& layer, const Epilogue& e, const std::u
                         void* out, SpotList spots, std::size_t count) {
   const Finish finish(e);
   const Spot* end = spots + count;
-  for (; end - spots >= 24; spots += 24) sweep_many<window, 24>(layer, finish, in, out, spots);
   for (; end - spots >= 12; spots += 12) sweep_many<window, 12>(layer, finish, in, out, spots);
   for (; end - spots >= 8; spots += 8) sweep_many<window, 8>(layer, finish, in, out, spots);
   for (; end - spots >= 4; spots += 4) sweep_many<window, 4>(layer, finish, in, out, spots);

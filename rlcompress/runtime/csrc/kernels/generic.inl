@@ -139,7 +139,12 @@ void map_bytes(const MapLayer& layer, const std::uint8_t* in, void* out, SpotLis
                std::size_t count) {
   for (std::size_t s = 0; s < count; ++s) {
     const std::uint8_t* x = in + spots[s].in;
-    if (layer.bytes != nullptr) {
+    if (layer.relu && layer.run % 16 == 0) {
+      std::uint8_t* y = static_cast<std::uint8_t*>(out) + spots[s].out;
+      for (std::uint32_t i = 0; i < layer.run; i += 16) {
+        rectified(Bytes::load(x + i), layer.zero_in, layer.zero_out).store(y + i);
+      }
+    } else if (layer.bytes != nullptr) {
       std::uint8_t* y = static_cast<std::uint8_t*>(out) + spots[s].out;
       for (std::uint32_t i = 0; i < layer.run; ++i) y[i] = layer.bytes[x[i]];
     } else {

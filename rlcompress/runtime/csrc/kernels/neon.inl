@@ -61,7 +61,6 @@ void sweep_integer(const SweepLayer& layer, const Epilogue& e, const std::uint8_
                    SpotList spots, std::size_t count) {
   for (std::size_t s = 0; s < count; ++s) {
     const std::uint8_t* index = layer.index;
-    const std::int8_t* weight = layer.integer_weight;
     for (std::uint32_t tile = 0; tile < layer.tiles; ++tile) {
       TileSums sums(e.shifted_bias + tile * 16);
       const std::uint32_t end = layer.begin[tile + 1];
@@ -69,10 +68,10 @@ void sweep_integer(const SweepLayer& layer, const Epilogue& e, const std::uint8_
         const uint8x16x4_t table = vld1q_u8_x4(in + spots[s].in + layer.offset[step]);
         repeat<4>([&](auto i) RLC_INLINE_LAMBDA {
           const uint8x16_t found = vqtbl4q_u8(table, vld1q_u8(index + 16 * i));
-          sums.part[i].add(vld1q_s8(weight + 16 * i), shifted(found));
+          const int8x16_t w = vreinterpretq_s8_u8(vld1q_u8(index + 64 + 16 * i));
+          sums.part[i].add(w, shifted(found));
         });
-        index += 64;
-        weight += 64;
+        index += 128;
       }
       sums.finish(e, tile * 16, out, spots[s].out);
     }

@@ -61,4 +61,22 @@ inline bool differ(Bytes a, Bytes b) {
 
 inline Bytes larger(Bytes a, Bytes b) { return {_mm_max_epu8(a.v, b.v)}; }
 
+// The positive part, from one zero byte to another.
+inline Bytes rectified(Bytes x, std::uint8_t from, std::uint8_t to) {
+  const __m128i positive = _mm_subs_epu8(x.v, _mm_set1_epi8(static_cast<char>(from)));
+  return {_mm_add_epi8(positive, _mm_set1_epi8(static_cast<char>(to)))};
+}
+
+// Thirty-two bytes.
+struct Bytes32 {
+  __m256i v;
+  static Bytes32 lowest() { return {_mm256_setzero_si256()}; }
+  static Bytes32 load(const std::uint8_t* p) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+  }
+  void store(std::uint8_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+};
+
+inline Bytes32 larger(Bytes32 a, Bytes32 b) { return {_mm256_max_epu8(a.v, b.v)}; }
+
 }  // namespace

@@ -63,4 +63,9 @@ inline bool differ(Bytes a, Bytes b) { return vmaxvq_u8(veorq_u8(a.v, b.v)) != 0
 
 inline Bytes larger(Bytes a, Bytes b) { return {vmaxq_u8(a.v, b.v)}; }
 
+// The positive part, from one zero byte to another.
+inline Bytes rectified(Bytes x, std::uint8_t from, std::uint8_t to) {
+  return {vaddq_u8(vqsubq_u8(x.v, vdupq_n_u8(from)), vdupq_n_u8(to))};
+}
+
 }  // namespace

@@ -93,4 +93,13 @@ inline Bytes larger(Bytes a, Bytes b) {
   return r;
 }
 
+// The positive part, from one zero byte to another.
+inline Bytes rectified(Bytes x, std::uint8_t from, std::uint8_t to) {
+  Bytes r;
+  for (int i = 0; i < 16; ++i) {
+    r.v[i] = static_cast<std::uint8_t>((x.v[i] > from ? x.v[i] - from : 0) + to);
+  }
+  return r;
+}
+
 }  // namespace

@@ -69,8 +69,8 @@ Choice choose_float(const Op& op, const Taps& taps, const KernelTable& kernels) 
   choice.offer(Packing::Rows, static_cast<double>(taps.stored) * costs.tap + 2.0 * taps.rows);
   choice.offer(Packing::Columns, static_cast<double>(taps.column.size()) * taps.rows / 16.0 *
                                      static_cast<double>(costs.column));
-  const TableShape& table = kernels.float_table;
-  if (table.lanes > 0) {
+  for (const TableShape& table : kernels.float_tables) {
+    if (table.lanes == 0) continue;
     const auto steps = static_cast<double>(sweep_steps(taps, table));
     choice.offer(Packing::Sweep, steps * static_cast<double>(table.step_cost), &table);
   }

@@ -46,15 +46,16 @@ struct RowsLayer {
 };
 
 // Non-zeros in steps that one table look-up serves: `window` elements of the input from `offset` on
-// are the table from which `lanes` rows take `slots` columns each.
+// are the table from which `lanes` rows take `slots` columns each. The slots of a row lie side by
+// side where they are added at once (integers), and slot after slot where they are added in turn.
 struct SweepLayer {
   std::uint32_t tiles = 0;
   const std::uint32_t* begin = nullptr;  // tiles + 1: steps of each tile
   std::uint32_t window = 0;
+  std::uint32_t slots = 0;
   const std::uint32_t* offset = nullptr;  // per step
   const std::uint8_t* index = nullptr;  // per step lanes x slots; of integers, the weights follow
   const float* weight = nullptr;  // per step lanes x slots
-  bool one_window = false;  // every offset is 0
 };
 
 // Every weight, zero or not: blocks of 4 columns x 16 rows, columns cut into contiguous segments.
@@ -167,7 +168,7 @@ struct KernelTable {
   const char* isa;
   bool planes_for_bytes;  // integer convolutions go through planes of floats
   TableShape byte_tables[2];
-  TableShape float_table;
+  TableShape float_tables[2];
   Costs costs;
 
   void (*rows_integer)(const RowsLayer&, const Epilogue&, const std::uint8_t* in, void* out,

@@ -127,7 +127,8 @@ void pack_sweep(PackedLinear& packed, const Taps& taps, const TableShape& table)
     if (!packed.integer) floats.resize(index.size(), 0.0F);
   };
   const auto add_tap = [&](std::uint32_t lane, std::uint32_t slot, const Tap& tap) {
-    const std::size_t at = first + lane * table.slots + slot;
+    const std::size_t at =
+        first + (packed.integer ? lane * table.slots + slot : slot * table.lanes + lane);
     index[at] = static_cast<std::uint8_t>(tap.offset - offset.back());
     if (packed.integer) {
       index[at + per_step] = static_cast<std::uint8_t>(static_cast<std::int8_t>(tap.weight));
@@ -142,7 +143,7 @@ void pack_sweep(PackedLinear& packed, const Taps& taps, const TableShape& table)
   SweepLayer& layer = packed.sweep;
   layer.tiles = taps.rows / table.lanes;
   layer.window = table.window;
-  layer.one_window = std::all_of(offset.begin(), offset.end(), [](auto o) { return o == 0; });
+  layer.slots = table.slots;
   layer.begin = packed.keep(std::move(begin));
   layer.offset = packed.keep(std::move(offset));
   layer.index = packed.keep(std::move(index));

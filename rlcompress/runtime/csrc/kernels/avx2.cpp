@@ -28,7 +28,8 @@ const KernelTable& avx2_kernels() {
     t.isa = "avx2";
     fill_generic(t);
     t.byte_tables[0] = {8, 4, 16, 1, true, 2.0F, 1.5F};
-    t.float_table = {8, 1, 8, 1, false, 1.9F, 1.9F};
+    t.float_tables[0] = {8, 1, 8, 1, false, 1.9F, 1.9F};
+    t.float_tables[1] = {8, 2, 8, 1, false, 3.2F, 3.2F};
     t.max_pool_bytes = max_pool_wide_bytes;
     t.differing = differing_in_vectors;
     t.sweep_integer = sweep_integer;

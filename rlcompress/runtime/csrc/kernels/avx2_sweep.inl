@@ -46,24 +46,35 @@ void sweep_integer(const SweepLayer& layer, const Epilogue& e, const std::uint8_
   for (; spots < end; ++spots) sweep_many<1>(layer, e, in, out, spots);
 }
 
-// Eight rows, one column each, per step; rows meet their columns in ascending order.
+// Eight rows, one or two columns each, per step; rows meet their columns in ascending order.
+template <int slots>
+inline void sweep_floats(const SweepLayer& layer, const Epilogue& e, const float* x, void* out,
+                         std::size_t at) {
+  const std::uint8_t* index = layer.index;
+  const float* weight = layer.weight;
+  const std::uint32_t* offset = layer.offset;
+  for (std::uint32_t tile = 0; tile < layer.tiles; ++tile) {
+    __m256 acc = _mm256_setzero_ps();
+    const std::uint32_t* end = layer.offset + layer.begin[tile + 1];
+    for (; offset < end; ++offset, index += 8 * slots, weight += 8 * slots) {
+      const __m256 table = _mm256_loadu_ps(x + *offset);
+      repeat<slots>([&](auto i) RLC_INLINE_LAMBDA {
+        const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(index + 8 * i));
+        const __m256 values = _mm256_permutevar8x32_ps(table, _mm256_cvtepu8_epi32(bytes));
+        acc = _mm256_add_ps(acc, _mm256_mul_ps(values, _mm256_loadu_ps(weight + 8 * i)));
+      });
+    }
+    finish(e, scale(e, {acc}, tile * 8), out, at + tile * 8);
+  }
+}
+
 void sweep_float(const SweepLayer& layer, const Epilogue& e, const float* in, void* out,
                  SpotList spots, std::size_t count) {
   for (std::size_t s = 0; s < count; ++s) {
-    const float* x = in + spots[s].in;
-    const std::uint8_t* index = layer.index;
-    const float* weight = layer.weight;
-    const std::uint32_t* offset = layer.offset;
-    for (std::uint32_t tile = 0; tile < layer.tiles; ++tile) {
-      __m256 acc = _mm256_setzero_ps();
-      const std::uint32_t* end = layer.offset + layer.begin[tile + 1];
-      for (; offset < end; ++offset, index += 8, weight += 8) {
-        const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(index));
-        const __m256 values = _mm256_permutevar8x32_ps(_mm256_loadu_ps(x + *offset),
-                                                       _mm256_cvtepu8_epi32(bytes));
-        acc = _mm256_add_ps(acc, _mm256_mul_ps(values, _mm256_loadu_ps(weight)));
-      }
-      finish(e, scale(e, {acc}, tile * 8), out, spots[s].out + tile * 8);
+    if (layer.slots == 2) {
+      sweep_floats<2>(layer, e, in + spots[s].in, out, spots[s].out);
+    } else {
+      sweep_floats<1>(layer, e, in + spots[s].in, out, spots[s].out);
     }
   }
 }

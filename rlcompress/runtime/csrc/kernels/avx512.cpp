@@ -27,7 +27,8 @@ const KernelTable& avx512_kernels() {
     fill_generic(t);
     t.byte_tables[0] = {16, 4, 64, 16, false, 3.5F, 1.7F};
     t.byte_tables[1] = {16, 4, 128, 64, false, 4.0F, 2.8F};
-    t.float_table = {16, 1, 32, 16, false, 4.0F, 4.0F};
+    t.float_tables[0] = {16, 1, 32, 16, false, 4.0F, 4.0F};
+    t.float_tables[1] = {16, 2, 32, 16, false, 5.5F, 5.5F};
     t.costs = {1.3F, 2.0F, 1.08F, 1.2F};
     t.blocks = blocks;
     t.max_pool_bytes = max_pool_wide_bytes;

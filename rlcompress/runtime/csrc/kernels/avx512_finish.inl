@@ -35,6 +35,19 @@ class Finish {
     return _mm512_cvtps_epi32(h);
   }
 
+  // Whether outputs of float sums are bytes without a function in between. ReLU is the lower limit.
+  bool packs_floats() const {
+    return e.quantised && (e.function == Function::None || e.function == Function::Relu);
+  }
+
+  RLC_INLINE __m512i rounded_float(__m512 acc, std::size_t row) const {
+    const __m512 h = _mm512_add_ps(_mm512_mul_ps(acc, _mm512_loadu_ps(e.multiplier + row)),
+                                   _mm512_loadu_ps(e.bias + row));
+    const __m512 low = e.function == Function::Relu ? _mm512_max_ps(low_, _mm512_setzero_ps()) : low_;
+    const __m512 scaled = _mm512_mul_ps(h, _mm512_set1_ps(e.inverse_scale));
+    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(scaled, low), high_));
+  }
+
   // Packing saturates, so limits are applied to bytes; it works within 128-bit lanes, which the
   // permutation puts in order.
   RLC_INLINE __m512i packed(__m512i a, __m512i b, __m512i c, __m512i d) const {

@@ -86,37 +86,54 @@ RLC_INLINE __m512i sixteen_places(const std::uint8_t* p) {
   return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
-// Rows meet their columns in ascending order, so sums are those of the reference.
-template <bool one_window>
+// One tile's sums. Rows meet their columns in ascending order, as in the reference.
+template <int slots>
+RLC_INLINE __m512 sweep_float_tile(const SweepLayer& layer, std::uint32_t tile, const float* x) {
+  const std::size_t begin = layer.begin[tile];
+  const std::uint32_t* end = layer.offset + layer.begin[tile + 1];
+  const std::uint8_t* index = layer.index + begin * 16 * slots;
+  const float* weight = layer.weight + begin * 16 * slots;
+  __m512 acc = _mm512_setzero_ps();
+  for (const std::uint32_t* offset = layer.offset + begin; offset < end; ++offset) {
+    const __m512 low = _mm512_loadu_ps(x + *offset);
+    const __m512 high = _mm512_loadu_ps(x + *offset + 16);
+    repeat<slots>([&](auto i) RLC_INLINE_LAMBDA {
+      const __m512 values = _mm512_permutex2var_ps(low, sixteen_places(index + 16 * i), high);
+      acc = _mm512_add_ps(acc, _mm512_mul_ps(values, _mm512_loadu_ps(weight + 16 * i)));
+    });
+    index += 16 * slots;
+    weight += 16 * slots;
+  }
+  return acc;
+}
+
+template <int slots>
 inline void sweep_floats(const SweepLayer& layer, const Epilogue& e, const float* x, void* out,
                          std::size_t at) {
-  __m512 low = _mm512_loadu_ps(x);
-  __m512 high = _mm512_loadu_ps(x + 16);
-  const std::uint8_t* index = layer.index;
-  const float* weight = layer.weight;
-  const std::uint32_t* offset = layer.offset;
-  for (std::uint32_t tile = 0; tile < layer.tiles; ++tile) {
-    __m512 acc = _mm512_setzero_ps();
-    const std::uint32_t* end = layer.offset + layer.begin[tile + 1];
-    for (; offset < end; ++offset, index += 16, weight += 16) {
-      if (!one_window) {
-        low = _mm512_loadu_ps(x + *offset);
-        high = _mm512_loadu_ps(x + *offset + 16);
-      }
-      const __m512 values = _mm512_permutex2var_ps(low, sixteen_places(index), high);
-      acc = _mm512_add_ps(acc, _mm512_mul_ps(values, _mm512_loadu_ps(weight)));
-    }
-    finish(e, scale(e, {acc}, tile * 16), out, at + tile * 16);
+  const Finish finish(e);
+  std::uint32_t tile = 0;
+  for (; finish.packs_floats() && tile + 4 <= layer.tiles; tile += 4) {
+    __m512i words[4];
+    repeat<4>([&](auto t) RLC_INLINE_LAMBDA {
+      const __m512 acc = sweep_float_tile<slots>(layer, tile + t, x);
+      words[t] = finish.rounded_float(acc, (tile + t) * 16);
+    });
+    _mm512_storeu_si512(static_cast<std::uint8_t*>(out) + at + tile * 16,
+                        finish.packed(words[0], words[1], words[2], words[3]));
+  }
+  for (; tile < layer.tiles; ++tile) {
+    const __m512 acc = sweep_float_tile<slots>(layer, tile, x);
+    rlcompress::finish(e, scale(e, {acc}, tile * 16), out, at + tile * 16);
   }
 }
 
 void sweep_float(const SweepLayer& layer, const Epilogue& e, const float* in, void* out,
                  SpotList spots, std::size_t count) {
   for (std::size_t s = 0; s < count; ++s) {
-    if (layer.one_window) {
-      sweep_floats<true>(layer, e, in + spots[s].in, out, spots[s].out);
+    if (layer.slots == 2) {
+      sweep_floats<2>(layer, e, in + spots[s].in, out, spots[s].out);
     } else {
-      sweep_floats<false>(layer, e, in + spots[s].in, out, spots[s].out);
+      sweep_floats<1>(layer, e, in + spots[s].in, out, spots[s].out);
     }
   }
 }

@@ -140,16 +140,22 @@ PyObject* BoundEngine::run(PyObject* self, PyObject* observation, PyObject* out,
   return reinterpret_cast<PyObject*>(target);
 }
 
-// The arguments (observation, out=None).
+// The arguments (observation, out=None); the usual ways to write them are taken apart by hand.
 bool parse(PyObject* args, PyObject* keywords, PyObject*& observation, PyObject*& out) {
-  if (PyTuple_GET_SIZE(args) == 1 && keywords == nullptr) {
+  static PyObject* const out_name = PyUnicode_InternFromString("out");
+  const Py_ssize_t given = PyTuple_GET_SIZE(args);
+  if (keywords == nullptr && (given == 1 || given == 2)) {
     observation = PyTuple_GET_ITEM(args, 0);
-    return true;
-  }
-  static const char* names[] = {"observation", "out", nullptr};
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O", const_cast<char**>(names), &observation,
-                                   &out)) {
-    return false;
+    if (given == 2) out = PyTuple_GET_ITEM(args, 1);
+  } else if (keywords != nullptr && given == 1 && PyDict_GET_SIZE(keywords) == 1 &&
+             (out = PyDict_GetItemWithError(keywords, out_name)) != nullptr) {
+    observation = PyTuple_GET_ITEM(args, 0);
+  } else {
+    static const char* names[] = {"observation", "out", nullptr};
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O", const_cast<char**>(names), &observation,
+                                     &out)) {
+      return false;
+    }
   }
   if (out == Py_None) out = nullptr;
   return true;

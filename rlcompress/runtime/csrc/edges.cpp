@@ -80,18 +80,23 @@ ImageLayer image_layer(const Plan& plan) {
   return image;
 }
 
-void squash(const Action& action, const KernelTable& kernels, const float* outputs, float* result) {
-  kernels.tanh(outputs, result, action.size);
-  for (std::size_t i = 0; i < action.size; ++i) {
-    const float low = action.low[i];
-    result[i] = low + (0.5F * (result[i] + 1.0F)) * (action.high[i] - low);
+void squash(const Action& action, const KernelTable& kernels, const float* outputs,
+            std::size_t count, float* result) {
+  kernels.tanh(outputs, result, count * action.size);
+  for (std::size_t s = 0; s < count; ++s, result += action.size) {
+    for (std::size_t i = 0; i < action.size; ++i) {
+      const float low = action.low[i];
+      result[i] = low + (0.5F * (result[i] + 1.0F)) * (action.high[i] - low);
+    }
   }
 }
 
-void clip(const Action& action, const float* outputs, float* result) {
-  for (std::size_t i = 0; i < action.size; ++i) {
-    const float raised = outputs[i] > action.low[i] ? outputs[i] : action.low[i];
-    result[i] = raised < action.high[i] ? raised : action.high[i];
+void clip(const Action& action, const float* outputs, std::size_t count, float* result) {
+  for (std::size_t s = 0; s < count; ++s, outputs += action.size, result += action.size) {
+    for (std::size_t i = 0; i < action.size; ++i) {
+      const float raised = outputs[i] > action.low[i] ? outputs[i] : action.low[i];
+      result[i] = raised < action.high[i] ? raised : action.high[i];
+    }
   }
 }
 
@@ -166,12 +171,22 @@ void read_outputs(const Plan& plan, Workspace& workspace, std::size_t sample, fl
   for (std::size_t i = 0; i < plan.output_at.size(); ++i) outputs[i] = values[plan.output_at[i]];
 }
 
-void act(const Plan& plan, const float* outputs, void* action) {
-  const Action& a = plan.program.action;
-  if (a.kind == ActionKind::Squash) return squash(a, *plan.kernels, outputs, static_cast<float*>(action));
-  if (a.kind == ActionKind::Clip) return clip(a, outputs, static_cast<float*>(action));
-  const std::int64_t best = argmax(a, outputs, plan.output_at.size());
-  std::memcpy(action, &best, sizeof best);
+void act(const Plan& plan, const float* outputs, std::size_t count, void* actions) {
+  const Action& action = plan.program.action;
+  switch (action.kind) {
+    case ActionKind::Squash:
+      return squash(action, *plan.kernels, outputs, count, static_cast<float*>(actions));
+    case ActionKind::Clip:
+      return clip(action, outputs, count, static_cast<float*>(actions));
+    case ActionKind::Argmax:
+      break;
+  }
+  auto* to = static_cast<std::uint8_t*>(actions);
+  const std::size_t size = plan.output_at.size();
+  for (std::size_t s = 0; s < count; ++s) {
+    const std::int64_t best = argmax(action, outputs + s * size, size);
+    std::memcpy(to + s * sizeof best, &best, sizeof best);
+  }
 }
 
 }  // namespace rlcompress

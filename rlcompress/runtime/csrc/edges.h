@@ -22,7 +22,7 @@ std::size_t place_observation(const Plan& plan, Workspace& workspace, std::size_
 
 void read_outputs(const Plan& plan, Workspace& workspace, std::size_t sample, float* outputs);
 
-// One action (float per element, or one int64) from one sample's raw outputs.
-void act(const Plan& plan, const float* outputs, void* action);
+// Actions (float per element, or one int64) from the raw outputs of `count` samples.
+void act(const Plan& plan, const float* outputs, std::size_t count, void* actions);
 
 }  // namespace rlcompress

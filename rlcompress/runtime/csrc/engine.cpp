@@ -94,18 +94,18 @@ std::size_t Engine::run_group(Workspace& workspace, const Batch& batch, std::siz
     if (bad != size) return (first + s) * size + bad;
   }
   run_steps(plan_, workspace, count);
-  for (std::size_t s = 0; s < count; ++s) finish(workspace, batch, s, first + s);
+  finish(workspace, batch, first, count);
   return batch.count * size;
 }
 
-// Outputs and action of one sample to row `index` of the batch.
-void Engine::finish(Workspace& workspace, const Batch& batch, std::size_t sample,
-                    std::size_t index) {
-  float* raw = batch.outputs != nullptr ? batch.outputs + index * plan_.output_at.size()
-                                        : workspace.outputs();
-  read_outputs(plan_, workspace, sample, raw);
+// Outputs and actions of the workspace's first samples to rows `first` .. of the batch.
+void Engine::finish(Workspace& workspace, const Batch& batch, std::size_t first,
+                    std::size_t count) {
+  const std::size_t size = plan_.output_at.size();
+  float* raw = batch.outputs != nullptr ? batch.outputs + first * size : workspace.outputs();
+  for (std::size_t s = 0; s < count; ++s) read_outputs(plan_, workspace, s, raw + s * size);
   if (batch.actions == nullptr) return;
-  act(plan_, raw, static_cast<std::uint8_t*>(batch.actions) + index * action_bytes());
+  act(plan_, raw, count, static_cast<std::uint8_t*>(batch.actions) + first * action_bytes());
 }
 
 std::size_t Engine::run_reusing(const Batch& batch) {
@@ -116,7 +116,7 @@ std::size_t Engine::run_reusing(const Batch& batch) {
                        i * size * element_size(batch.type);
     const std::size_t bad = state.run(plan_, from, batch.type);
     if (bad != size) return i * size + bad;
-    finish(state.workspace(), batch, 0, i);
+    finish(state.workspace(), batch, i, 1);
   }
   return batch.count * size;
 }

@@ -60,7 +60,7 @@ class Engine {
                         std::size_t count);
   std::unique_ptr<Workspace> borrow();
   void give_back(std::unique_ptr<Workspace> workspace);
-  void finish(Workspace& workspace, const Batch& batch, std::size_t sample, std::size_t index);
+  void finish(Workspace& workspace, const Batch& batch, std::size_t first, std::size_t count);
   void measure_break_even();
 
   Plan plan_;

@@ -3,23 +3,28 @@
 namespace rlcompress {
 namespace {
 
-void run_exact_rows(const KernelTable& k, const PackedLinear& linear, const float* in, void* out,
-                    const Spot& spot) {
-  k.rows_float(linear.rows, linear.epilogue, in, out, &spot, 1);
+// A float layer whose packing multiplies zeros.
+void run_padded(const KernelTable& k, const PackedLinear& linear, const float* in, void* out,
+                const Spot* spots, std::size_t count) {
+  if (linear.packing == Packing::Columns) {
+    k.columns(linear.columns, linear.epilogue, in, out, spots, count);
+  } else {
+    k.sweep_float(linear.sweep, linear.epilogue, in, out, spots, count);
+  }
 }
 
-// A float layer whose packing multiplies zeros, on inputs of which some may not be finite.
+// The same on inputs of which some may not be finite: zero times infinity is not zero.
 void run_checked(const Plan& plan, const Step& step, const float* in, void* out, const Spot* spots,
                  std::size_t count) {
   const KernelTable& k = *plan.kernels;
+  const PackedLinear& linear = step.linear;
+  if (!step.check_finite) return run_padded(k, linear, in, out, spots, count);
   const std::size_t elements = plan.layout.storages[step.input].elements;
   for (std::size_t s = 0; s < count; ++s) {
-    if (step.check_finite && !k.all_finite(in + spots[s].in, elements)) {
-      run_exact_rows(k, step.linear, in, out, spots[s]);
-    } else if (step.linear.packing == Packing::Columns) {
-      k.columns(step.linear.columns, step.linear.epilogue, in, out, spots + s, 1);
+    if (k.all_finite(in + spots[s].in, elements)) {
+      run_padded(k, linear, in, out, spots + s, 1);
     } else {
-      k.sweep_float(step.linear.sweep, step.linear.epilogue, in, out, spots + s, 1);
+      k.rows_float(linear.rows, linear.epilogue, in, out, spots + s, 1);
     }
   }
 }

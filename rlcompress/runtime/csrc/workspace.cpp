@@ -9,7 +9,7 @@ Workspace::Workspace(const Plan& plan, std::size_t samples)
       stride_(plan.layout.bytes),
       values_(samples * plan.layout.bytes + kOverread, 0),
       scratch_(plan.scratch, 0.0F),
-      outputs_(plan.output_at.size(), 0.0F) {
+      outputs_(samples * plan.output_at.size(), 0.0F) {
   // Borders stand for 0; nothing ever writes to them.
   for (std::size_t s = 0; s < samples; ++s) {
     for (const Storage& storage : plan.layout.storages) {

@@ -15,7 +15,7 @@ class Workspace {
   std::size_t samples() const { return samples_; }
   std::uint8_t* sample(std::size_t index) { return values_.data() + index * stride_; }
   float* scratch() { return scratch_.data(); }
-  float* outputs() { return outputs_.data(); }  // raw outputs of one sample
+  float* outputs() { return outputs_.data(); }  // raw outputs of all samples
 
   template <class T>
   T* at(const Storage& storage, std::size_t sample_index = 0) {

@@ -23,13 +23,6 @@ class Finish {
     finish(e, {scaled(acc, row)}, out, at + row);
   }
 
-  // Four times sixteen outputs as bytes, one after the other.
-  RLC_INLINE __m512i four(__m512i a, __m512i b, __m512i c, __m512i d,
-                          const std::size_t (&row)[4]) const {
-    return packed(rounded(scaled(a, row[0])), rounded(scaled(b, row[1])),
-                  rounded(scaled(c, row[2])), rounded(scaled(d, row[3])));
-  }
-
   RLC_INLINE __m512i rounded(__m512 h) const {
     if (!e.bounded) h = _mm512_min_ps(_mm512_max_ps(h, low_), high_);
     return _mm512_cvtps_epi32(h);
@@ -70,9 +63,10 @@ class Finish {
   // Four neighbouring tiles of one position.
   RLC_INLINE void tiles(const __m512i (&acc)[4], std::size_t row, void* out, std::size_t at) const {
     if (to_bytes()) {
-      const std::size_t rows[4] = {row, row + 16, row + 32, row + 48};
-      _mm512_storeu_si512(static_cast<std::uint8_t*>(out) + at + row,
-                          four(acc[0], acc[1], acc[2], acc[3], rows));
+      const __m512i bytes =
+          packed(rounded(scaled(acc[0], row)), rounded(scaled(acc[1], row + 16)),
+                 rounded(scaled(acc[2], row + 32)), rounded(scaled(acc[3], row + 48)));
+      _mm512_storeu_si512(static_cast<std::uint8_t*>(out) + at + row, bytes);
     } else {
       repeat<4>([&](auto t) RLC_INLINE_LAMBDA { one(acc[t], row + 16 * std::size_t{t}, out, at); });
     }
@@ -88,16 +82,24 @@ class Finish {
           [&](auto p) RLC_INLINE_LAMBDA { one(acc[p], row, out, spots[p].out); });
       return;
     }
-    std::uint8_t* to = static_cast<std::uint8_t*>(out) + row;
-    const std::size_t rows[4] = {row, row, row, row};
     repeat<positions / 4>([&](auto i) RLC_INLINE_LAMBDA {
       constexpr int p = decltype(i)::number * 4;
-      const __m512i bytes = four(acc[p], acc[p + 1], acc[p + 2], acc[p + 3], rows);
-      store(to + spots[p].out, _mm512_castsi512_si128(bytes));
-      store(to + spots[p + 1].out, _mm512_extracti32x4_epi32(bytes, 1));
-      store(to + spots[p + 2].out, _mm512_extracti32x4_epi32(bytes, 2));
-      store(to + spots[p + 3].out, _mm512_extracti32x4_epi32(bytes, 3));
+      const __m512i words[4] = {
+          rounded(scaled(acc[p], row)), rounded(scaled(acc[p + 1], row)),
+          rounded(scaled(acc[p + 2], row)), rounded(scaled(acc[p + 3], row))};
+      scatter(words, row, out, spots + p);
     });
+  }
+
+  // Sixteen outputs of each of four positions.
+  RLC_INLINE void scatter(const __m512i (&words)[4], std::size_t row, void* out,
+                          const Spot* spots) const {
+    std::uint8_t* to = static_cast<std::uint8_t*>(out) + row;
+    const __m512i bytes = packed(words[0], words[1], words[2], words[3]);
+    store(to + spots[0].out, _mm512_castsi512_si128(bytes));
+    store(to + spots[1].out, _mm512_extracti32x4_epi32(bytes, 1));
+    store(to + spots[2].out, _mm512_extracti32x4_epi32(bytes, 2));
+    store(to + spots[3].out, _mm512_extracti32x4_epi32(bytes, 3));
   }
 
   const Epilogue& e;

@@ -86,54 +86,90 @@ RLC_INLINE __m512i sixteen_places(const std::uint8_t* p) {
   return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
-// One tile's sums. Rows meet their columns in ascending order, as in the reference.
-template <int slots>
-RLC_INLINE __m512 sweep_float_tile(const SweepLayer& layer, std::uint32_t tile, const float* x) {
+// One tile's sums of several positions. Rows meet their columns in ascending order, as in the
+// reference.
+template <int slots, int positions>
+RLC_INLINE void sweep_float_tile(const SweepLayer& layer, std::uint32_t tile,
+                                 const float* const (&x)[positions], __m512 (&acc)[positions]) {
   const std::size_t begin = layer.begin[tile];
   const std::uint32_t* end = layer.offset + layer.begin[tile + 1];
   const std::uint8_t* index = layer.index + begin * 16 * slots;
   const float* weight = layer.weight + begin * 16 * slots;
-  __m512 acc = _mm512_setzero_ps();
+  repeat<positions>([&](auto p) RLC_INLINE_LAMBDA { acc[p] = _mm512_setzero_ps(); });
   for (const std::uint32_t* offset = layer.offset + begin; offset < end; ++offset) {
-    const __m512 low = _mm512_loadu_ps(x + *offset);
-    const __m512 high = _mm512_loadu_ps(x + *offset + 16);
-    repeat<slots>([&](auto i) RLC_INLINE_LAMBDA {
-      const __m512 values = _mm512_permutex2var_ps(low, sixteen_places(index + 16 * i), high);
-      acc = _mm512_add_ps(acc, _mm512_mul_ps(values, _mm512_loadu_ps(weight + 16 * i)));
+    const std::size_t at = *offset;
+    __m512i places[slots];
+    repeat<slots>(
+        [&](auto i) RLC_INLINE_LAMBDA { places[i] = sixteen_places(index + 16 * i); });
+    repeat<positions>([&](auto p) RLC_INLINE_LAMBDA {
+      const __m512 low = _mm512_loadu_ps(x[p] + at);
+      const __m512 high = _mm512_loadu_ps(x[p] + at + 16);
+      repeat<slots>([&](auto i) RLC_INLINE_LAMBDA {
+        const __m512 values = _mm512_permutex2var_ps(low, places[i], high);
+        acc[p] = _mm512_add_ps(acc[p], _mm512_mul_ps(values, _mm512_loadu_ps(weight + 16 * i)));
+      });
     });
     index += 16 * slots;
     weight += 16 * slots;
   }
-  return acc;
 }
 
 template <int slots>
-inline void sweep_floats(const SweepLayer& layer, const Epilogue& e, const float* x, void* out,
-                         std::size_t at) {
+inline void sweep_floats(const SweepLayer& layer, const Epilogue& e, const float* in, void* out,
+                         const Spot& spot) {
   const Finish finish(e);
+  const float* const x[1] = {in + spot.in};
   std::uint32_t tile = 0;
   for (; finish.packs_floats() && tile + 4 <= layer.tiles; tile += 4) {
     __m512i words[4];
     repeat<4>([&](auto t) RLC_INLINE_LAMBDA {
-      const __m512 acc = sweep_float_tile<slots>(layer, tile + t, x);
-      words[t] = finish.rounded_float(acc, (tile + t) * 16);
+      __m512 acc[1];
+      sweep_float_tile<slots, 1>(layer, tile + t, x, acc);
+      words[t] = finish.rounded_float(acc[0], (tile + t) * 16);
     });
-    _mm512_storeu_si512(static_cast<std::uint8_t*>(out) + at + tile * 16,
+    _mm512_storeu_si512(static_cast<std::uint8_t*>(out) + spot.out + tile * 16,
                         finish.packed(words[0], words[1], words[2], words[3]));
   }
   for (; tile < layer.tiles; ++tile) {
-    const __m512 acc = sweep_float_tile<slots>(layer, tile, x);
-    rlcompress::finish(e, scale(e, {acc}, tile * 16), out, at + tile * 16);
+    __m512 acc[1];
+    sweep_float_tile<slots, 1>(layer, tile, x, acc);
+    rlcompress::finish(e, scale(e, {acc[0]}, tile * 16), out, spot.out + tile * 16);
   }
+}
+
+template <int slots>
+inline void sweep_four_floats(const SweepLayer& layer, const Epilogue& e, const float* in,
+                              void* out, const Spot* spots) {
+  const Finish finish(e);
+  const float* const x[4] = {in + spots[0].in, in + spots[1].in, in + spots[2].in,
+                             in + spots[3].in};
+  for (std::uint32_t tile = 0; tile < layer.tiles; ++tile) {
+    __m512 acc[4];
+    sweep_float_tile<slots, 4>(layer, tile, x, acc);
+    if (finish.packs_floats()) {
+      __m512i words[4];
+      repeat<4>([&](auto p) RLC_INLINE_LAMBDA {
+        words[p] = finish.rounded_float(acc[p], tile * 16);
+      });
+      finish.scatter(words, tile * 16, out, spots);
+    } else {
+      repeat<4>([&](auto p) RLC_INLINE_LAMBDA {
+        rlcompress::finish(e, scale(e, {acc[p]}, tile * 16), out, spots[p].out + tile * 16);
+      });
+    }
+  }
+}
+
+template <int slots>
+inline void sweep_float_spots(const SweepLayer& layer, const Epilogue& e, const float* in,
+                              void* out, SpotList spots, std::size_t count) {
+  const Spot* end = spots + count;
+  for (; end - spots >= 4; spots += 4) sweep_four_floats<slots>(layer, e, in, out, spots);
+  for (; spots < end; ++spots) sweep_floats<slots>(layer, e, in, out, *spots);
 }
 
 void sweep_float(const SweepLayer& layer, const Epilogue& e, const float* in, void* out,
                  SpotList spots, std::size_t count) {
-  for (std::size_t s = 0; s < count; ++s) {
-    if (layer.slots == 2) {
-      sweep_floats<2>(layer, e, in + spots[s].in, out, spots[s].out);
-    } else {
-      sweep_floats<1>(layer, e, in + spots[s].in, out, spots[s].out);
-    }
-  }
+  if (layer.slots == 2) return sweep_float_spots<2>(layer, e, in, out, spots, count);
+  sweep_float_spots<1>(layer, e, in, out, spots, count);
 }

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlcompress.artifact import CompressedPolicy
-from rlcompress.artifact.records import AnyArray, Observation
+from rlcompress.artifact.records import Action, AnyArray, Observation
 from rlcompress.runtime import Reference
 from tests.policies import KINDS, policies, random_observations, random_policy
+from tests.policy_builder import Arithmetic, Builder
 
 pytest.importorskip("rlcompress.runtime._engine", reason="built without a compiler")
 
@@ -79,6 +80,43 @@ def test_reuse_changes_nothing(kind: str, isa: str) -> None:
             frames = edited(rng, policy.observation, frames)
             assert_same(reusing.forward(frames), plain.forward(frames))
             assert_same(reusing(frames[0]), plain(frames[0]))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("arithmetic", ["integer", "weight_only", "float"])
+def test_any_window(isa: str, arithmetic: Arithmetic) -> None:
+    """Kernels, strides and paddings of all proportions, with and without reuse."""
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        policy = windowed_policy(rng, arithmetic)
+        reference, engine = Reference(policy), Engine(policy, isa=isa)
+        reusing = Engine(policy, isa=isa, reuse=True)
+        frames = random_observations(rng, policy.observation, 14)
+        for _ in range(3):
+            expected = reference.forward(frames)
+            assert_same(engine.forward(frames), expected)
+            assert_same(reusing.forward(frames), expected)
+            frames = edited(rng, policy.observation, frames)
+
+
+def windowed_policy(rng: np.random.Generator, arithmetic: Arithmetic) -> CompressedPolicy:
+    height, width = (int(side) for side in rng.integers(8, 20, 2))
+    observation = Observation((height, width, int(rng.integers(1, 5))), True)
+    builder = Builder(rng, observation, arithmetic=arithmetic, sparsity=None)
+    for _ in range(2):
+        sides = builder.type_of(builder.last).shape[:2]
+        kernel = [int(rng.integers(1, min(side, 6) + 1)) for side in sides]
+        stride, padding = rng.integers(1, 6, 2), rng.integers(0, 4, 2)
+        builder.conv(
+            int(rng.integers(1, 40)),
+            (kernel[0], kernel[1]),
+            stride=(int(stride[0]), int(stride[1])),
+            padding=(int(padding[0]), int(padding[1])),
+        )
+    builder.flatten()
+    builder.dense(int(rng.integers(1, 70)))
+    builder.dense(5, "none", final=True)
+    return builder.policy(Action("argmax"))
 
 
 def edited(rng: np.random.Generator, observation: Observation, frames: AnyArray) -> AnyArray:

@@ -20,7 +20,7 @@ void place_line(const Storage& storage, std::size_t y, const Element* from, Elem
   const std::size_t cell = storage.cell[1];
   const std::size_t size = storage.pixel * sizeof(Element);
   std::size_t x = 0;
-  if (cell == 1) {
+  if (!storage.in_cells()) {
     std::memcpy(to + storage.position(y, 0), from, width * size);
     return;
   }

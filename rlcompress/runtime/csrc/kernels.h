@@ -80,6 +80,7 @@ struct PlanesLayer {
   std::uint32_t rows = 0;
   std::uint32_t channels = 0;
   std::uint32_t stride[2] = {1, 1};
+  std::uint32_t phases[2] = {1, 1};  // of the stride that the kernel reads
   std::uint32_t plane[2] = {0, 0};  // rows and columns of one plane
   std::uint32_t region[2] = {0, 0};  // rows and columns of the input that are read
   std::uint32_t source = 0;  // element of the input where the region starts

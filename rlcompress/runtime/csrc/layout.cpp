@@ -62,6 +62,8 @@ void find_cells(const Program& program, Layout& layout) {
     if (op.tag != OpTag::Conv || !op.linear.integer) continue;
     Storage& storage = layout.of(op.inputs[0]);
     if (readers[layout.storage_of[op.inputs[0]]] != 1) continue;
+    const Window& window = op.window;
+    if (window.stride[0] > window.kernel[0] || window.stride[1] > window.kernel[1]) continue;
     std::copy_n(op.window.stride, 2, storage.cell);
   }
 }

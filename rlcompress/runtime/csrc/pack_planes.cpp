@@ -31,6 +31,7 @@ void pack_planes(PackedLinear& packed, const Taps& taps, const Op& op, const Sto
   const std::uint32_t size[2] = {output.shape.height, output.shape.width};
   for (int axis = 0; axis < 2; ++axis) {
     layer.stride[axis] = op.window.stride[axis];
+    layer.phases[axis] = std::min(op.window.stride[axis], op.window.kernel[axis]);
     layer.region[axis] = (size[axis] - 1) * layer.stride[axis] + op.window.kernel[axis];
     layer.plane[axis] = (layer.region[axis] + layer.stride[axis] - 1) / layer.stride[axis];
   }
@@ -53,7 +54,8 @@ void pack_planes(PackedLinear& packed, const Taps& taps, const Op& op, const Sto
       const std::uint32_t y = tap.offset / input.row;
       const std::uint32_t x = tap.offset % input.row / input.pixel;
       const std::uint32_t c = channel_at[tap.offset % input.row % input.pixel];
-      const std::uint32_t p = (c * stride[0] + y % stride[0]) * stride[1] + x % stride[1];
+      const std::uint32_t p =
+          (c * layer.phases[0] + y % stride[0]) * layer.phases[1] + x % stride[1];
       offset.push_back(p * plane + y / stride[0] * layer.plane[1] + x / stride[1]);
       weight.push_back(tap.weight);
     }
@@ -66,8 +68,8 @@ void pack_planes(PackedLinear& packed, const Taps& taps, const Op& op, const Sto
   layer.offset = packed.keep(std::move(offset));
   layer.weight = packed.keep(std::move(weight));
   // Lanes beyond the last position may read beyond the last plane.
-  packed.plane_elements =
-      std::size_t{layer.channels} * stride[0] * stride[1] * plane + layer.lanes + 64;
+  const std::size_t planes = std::size_t{layer.channels} * layer.phases[0] * layer.phases[1];
+  packed.plane_elements = planes * plane + layer.lanes + 64;
 }
 
 }  // namespace rlcompress

@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kMaxGroup = 16;
 constexpr std::size_t kGroupBytes = std::size_t{1} << 18;
 
+constexpr std::size_t kMaxScratch = std::size_t{1} << 28;  // floats
 constexpr double kElementCost = 0.5;  // cycles of an element of a pool, an addition or a function
 
 class PlanMaker {
@@ -87,6 +88,7 @@ class PlanMaker {
     if (op.tag != OpTag::Conv) return;
     step.planes_at = plan_.scratch;
     plan_.scratch += round_up(step.linear.plane_elements, kAlignment);
+    if (plan_.scratch > kMaxScratch) throw ImageError("a convolution is too large");
     for (std::size_t i = 0; i < step.linear.planes.lanes / kLaneStep; ++i) {
       step.groups.push_back(static_cast<std::uint32_t>(i));
     }

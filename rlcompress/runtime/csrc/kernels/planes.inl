@@ -5,11 +5,13 @@ inline void fill_planes(const PlanesLayer& layer, const Element* in, float zero,
   const std::size_t plane = std::size_t{layer.plane[0]} * layer.plane[1];
   const std::uint32_t step = layer.stride[1] * layer.pixel;
   for (std::uint32_t y = 0; y < layer.region[0]; ++y) {
+    const std::uint32_t phase_y = y % layer.stride[0];
+    if (phase_y >= layer.phases[0]) continue;
     const Element* row = in + layer.source + std::size_t{y} * layer.row;
     const std::size_t to_row = std::size_t{y / layer.stride[0]} * layer.plane[1];
     for (std::uint32_t c = 0; c < layer.channels; ++c) {
-      const std::size_t first = (c * layer.stride[0] + y % layer.stride[0]) * layer.stride[1];
-      for (std::uint32_t phase = 0; phase < layer.stride[1] && phase < layer.region[1]; ++phase) {
+      const std::size_t first = (std::size_t{c} * layer.phases[0] + phase_y) * layer.phases[1];
+      for (std::uint32_t phase = 0; phase < layer.phases[1]; ++phase) {
         const Element* x = row + phase * layer.pixel + layer.place[c];
         float* to = planes + (first + phase) * plane + to_row;
         const std::uint32_t size = (layer.region[1] - phase - 1) / layer.stride[1] + 1;

@@ -99,6 +99,23 @@ def test_any_window(isa: str, arithmetic: Arithmetic) -> None:
             frames = edited(rng, policy.observation, frames)
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("arithmetic", ["integer", "weight_only", "float", "mixed"])
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.8, 0.95, 0.999])
+def test_large_layers(isa: str, arithmetic: Arithmetic, sparsity: float) -> None:
+    """Layers of several tiles and windows, so that every packing and every remainder occurs."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        builder = Builder(
+            rng, Observation((int(rng.integers(1, 400)),)), arithmetic=arithmetic, sparsity=sparsity
+        )
+        for _ in range(2):
+            builder.dense(int(rng.integers(1, 300)), "relu" if rng.random() < 0.7 else "tanh")
+        builder.dense(int(rng.integers(1, 90)), "none", final=True)
+        policy = builder.policy(Action("argmax"))
+        assert_equals_reference(policy, random_observations(rng, policy.observation, 31), isa=isa)
+
+
 def windowed_policy(rng: np.random.Generator, arithmetic: Arithmetic) -> CompressedPolicy:
     height, width = (int(side) for side in rng.integers(8, 20, 2))
     observation = Observation((height, width, int(rng.integers(1, 5))), True)

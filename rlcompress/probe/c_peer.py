@@ -1,21 +1,47 @@
-"""The dense C baseline as a backend: compiled on the spot, called in this process."""
+"""Networks as C, compiled on the spot and called in this process: a dense baseline, our export."""
 
 from __future__ import annotations
 
 import ctypes
-import os
-import shutil
-import subprocess
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rlcompress.artifact import AnyArray
-from rlcompress.probe.c_dense import Source, write
-from rlcompress.probe.registry import Request, Runner, Unavailable, backend
+from rlcompress.export.c_source import RUNTIME, runtime_files, to_c
+from rlcompress.probe.c_compiler import Compiler
+from rlcompress.probe.c_dense import write
+from rlcompress.probe.registry import Request, Runner, Timed, Timer, Unavailable, backend
 from rlcompress.probe.subject import Subject
+
+_CLOCK = """
+#include <time.h>
+static int64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+void time_runs(const void *const *observations, long rows, long calls, int64_t *taken) {
+  for (long i = 0; i < calls; i++) {
+    const int64_t start = now();
+    run(observations[i % rows]);
+    taken[i] = now() - start;
+  }
+}
+"""
+
+_EXPORTED = """
+#include "policy.h"
+static policy_scratch scratch;
+policy_action_element action[BATCH * POLICY_ACTION_SIZE];
+void run(const policy_observation_element *observations) {
+  for (long n = 0; n < BATCH; n++)
+    policy_act(observations + n * POLICY_OBSERVATION_SIZE, action + n * POLICY_ACTION_SIZE,
+               &scratch);
+}
+"""
 
 
 @backend("c_dense_float", what="actor", form="floating", tolerance=1e-3, ours=True)
@@ -25,58 +51,71 @@ def c_dense_float(subject: Subject, request: Request) -> Runner:
         raise Unavailable("has one thread only")
     compiler = Compiler.found(request)
     source = write(subject.floating, request.batch, compiler.lanes())
-    library = compiler.library(source)
+    library = compiler.library({"dense.c": source.text() + _CLOCK}, "-O3")
     for index, values in enumerate(source.parameters):
         library.set(index, ctypes.c_void_p(values.ctypes.data))
-    library.run.restype = None
-    action = subject.policy.action
-    size = request.batch * max(1, int(np.prod(action.shape)))
-    kind = ctypes.c_int64 if action.kind == "argmax" else ctypes.c_float
-    actions = np.ctypeslib.as_array((kind * size).in_dll(library, "action"))
+    argmax = subject.policy.action.kind == "argmax"
     # The addresses stay valid while the runner holds what they point to.
-    held: list[AnyArray] = [*source.parameters]
+    return _runner(library, subject, request, np.int64 if argmax else np.float32, source.parameters)
+
+
+@backend("c_export", what="actor", form="policy", tolerance=0.0, ours=True, optional=True)
+def c_export(subject: Subject, request: Request) -> Runner:
+    """The exported C99, optimised for speed, compiled with -O3 for this machine."""
+    if request.threads != 1:
+        raise Unavailable("has one thread only")
+    source = to_c(subject.policy, "policy", optimise="speed")
+    files = {**runtime_files(), "policy.h": source.header}
+    define = f"#define BATCH {request.batch}\n"
+    files["run.c"] = f"{define}{_EXPORTED}{_CLOCK}"
+    units = ["run.c", *(name for name in RUNTIME if name.endswith(".c"))]
+    library = Compiler.found(request).library(files, "-O3", "-std=gnu11", units=units)
+    argmax = subject.policy.action.kind == "argmax"
+    return _runner(library, subject, request, np.int32 if argmax else np.float32)
+
+
+def _runner(
+    library: ctypes.PyDLL,
+    subject: Subject,
+    request: Request,
+    kind: npt.DTypeLike,
+    held: Sequence[AnyArray] = (),
+) -> Runner:
+    """A library with ``run(observations)``, which fills ``action``, and ``time_runs``."""
+    size = request.batch * max(1, int(np.prod(subject.policy.action.shape)))
+    element: Any = np.ctypeslib.as_ctypes_type(np.dtype(kind))
+    actions: AnyArray = np.ctypeslib.as_array((element * size).in_dll(library, "action"))
+    run, address, kept = library.run, ctypes.c_void_p, [*held]
+    run.restype = None
 
     def prepare(observations: AnyArray) -> ctypes.c_void_p:
-        held.append(observations)
-        return ctypes.c_void_p(observations.ctypes.data)
+        kept.append(observations)
+        return address(observations.ctypes.data)
 
-    return Runner(library.run, prepare, lambda argument, returned: actions.copy())
+    def act(observations: AnyArray) -> AnyArray:
+        run(address(observations.ctypes.data))
+        return actions.copy()
+
+    native = Timed(
+        lambda observations: run(address(observations.ctypes.data)), timer=_timer(library)
+    )
+    return Runner(
+        run,
+        prepare,
+        lambda argument, returned: actions.copy(),
+        more={"policy": Timed(act), "kernel": native},
+    )
 
 
-@dataclass(frozen=True)
-class Compiler:
-    """A C compiler and the options that make the most of this machine."""
+def _timer(library: ctypes.PyDLL) -> Timer:
+    library.time_runs.restype = None
 
-    command: str
-    march: str
+    def timed(arguments: Sequence[Any], count: int) -> npt.NDArray[np.int64]:
+        rows = (ctypes.c_void_p * len(arguments))(*(one.ctypes.data for one in arguments))
+        taken = np.zeros(count, np.int64)
+        library.time_runs(
+            rows, ctypes.c_long(len(rows)), ctypes.c_long(count), ctypes.c_void_p(taken.ctypes.data)
+        )
+        return taken
 
-    @classmethod
-    def found(cls, request: Request) -> Compiler:
-        """The machine's compiler; ``Unavailable`` where there is none."""
-        command = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
-        if command is None:
-            raise Unavailable("needs a C compiler (gcc or clang)")
-        return cls(command, "native" if request.isa == "native" else "haswell")
-
-    def lanes(self) -> int:
-        """Floats in the widest vector that the compiler will use."""
-        macros = self._run("-dM", "-E", "-x", "c", os.devnull)
-        for macro, lanes in (("__AVX512F__", 16), ("__AVX__", 8)):
-            if f" {macro} " in macros:
-                return lanes
-        return 4
-
-    def library(self, source: Source) -> ctypes.PyDLL:
-        """Compile and load; the files are gone when this returns."""
-        with tempfile.TemporaryDirectory() as directory:
-            code, library = Path(directory) / "dense.c", Path(directory) / "dense.so"
-            code.write_text(source.text())
-            self._run("-O3", "-shared", "-fPIC", "-o", str(library), str(code), "-lm")
-            return ctypes.PyDLL(str(library))
-
-    def _run(self, *options: str) -> str:
-        command = [self.command, f"-march={self.march}", *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"{self.command} failed: {done.stderr.strip()[:500]}")
-        return done.stdout
+    return timed

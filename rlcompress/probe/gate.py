@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rlcompress.artifact import Action, AnyArray, Golden
-from rlcompress.probe.registry import Backend, Request, Runner
+from rlcompress.probe.registry import Backend, Request, Runner, Timed, What
 from rlcompress.probe.subject import Subject
 
 
@@ -13,26 +15,47 @@ class WrongResult(RuntimeError):
     """A backend's actions are not the policy's."""
 
 
-def check(runner: Runner, backend: Backend, subject: Subject, request: Request) -> float:
+def check(
+    runner: Runner,
+    backend: Backend,
+    subject: Subject,
+    request: Request,
+    levels: Sequence[What] = (),
+) -> float:
     """Largest error of ``runner`` on the golden observations, relative to the range of actions.
+
+    It is looked at in the way in which it is timed: at the backend's own level, and at those of
+    ``levels`` that are timed by calling it.
 
     Raises:
         WrongResult: where it is above the backend's tolerance.
     """
-    golden = subject.golden(backend.form)
     worst = 0.0
-    for rows in batches(len(golden.observations), request.batch):
-        argument = argument_of(runner, golden.observations[rows])
-        given = np.asarray(runner.actions(argument, runner.call(argument)))
-        expected = golden.actions[rows]
-        if given.size != expected.size:
-            raise WrongResult(f"gives actions of shape {given.shape}, not {expected.shape}")
-        given = given.reshape(expected.shape)
-        worst = max(worst, _error(subject.policy.action, given, golden, rows))
+    for level in dict.fromkeys((backend.what, *levels)):
+        timed = runner.at(level, backend.what)
+        if timed is not None and timed.timer is None:
+            worst = max(worst, _worst(timed, runner.single, backend, subject, request))
     if not worst <= backend.tolerance:
         raise WrongResult(
             f"actions are off by {worst:.3g} of their range, allowed is {backend.tolerance:g}"
         )
+    return worst
+
+
+def _worst(
+    timed: Timed, single: bool, backend: Backend, subject: Subject, request: Request
+) -> float:
+    golden = subject.golden(backend.form)
+    worst = 0.0
+    for rows in batches(len(golden.observations), request.batch):
+        argument = argument_of(timed, golden.observations[rows], single=single)
+        given = np.asarray(timed.actions(argument, timed.call(argument)))
+        expected = golden.actions[rows]
+        if given.size != expected.size:
+            raise WrongResult(f"gives actions of shape {given.shape}, not {expected.shape}")
+        given = given.reshape(expected.shape)
+        error = _error(subject.policy.action, given, golden, rows)
+        worst = max(worst, error) if error == error else float("inf")
     return worst
 
 
@@ -42,9 +65,9 @@ def batches(count: int, batch: int) -> list[AnyArray]:
     return list(numbers.reshape(-1, batch))
 
 
-def argument_of(runner: Runner, observations: AnyArray) -> object:
-    """The argument for a batch, or for its only observation where the runner takes single ones."""
-    return runner.prepare(np.ascontiguousarray(observations[0] if runner.single else observations))
+def argument_of(timed: Timed, observations: AnyArray, *, single: bool) -> object:
+    """The argument for a batch, or for its only observation where ``single`` ones are taken."""
+    return timed.prepare(np.ascontiguousarray(observations[0] if single else observations))
 
 
 def _error(action: Action, given: AnyArray, golden: Golden, rows: AnyArray) -> float:

@@ -6,7 +6,7 @@ import gc
 import math
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
@@ -40,7 +40,8 @@ class Measurement:
 
     ``what`` as in ``Backend``; ``batch`` observations per call; ``machine`` is its processor.
     ``error`` is the largest deviation that the correctness gate saw. ``memory_bytes`` is what
-    loading added to the process (None: not known here).
+    loading added to the process, which had ``memory_before_bytes``; ``energy_uj`` what a call took,
+    by meter (None: not known here).
     """
 
     backend: str
@@ -51,6 +52,8 @@ class Measurement:
     machine: str
     error: float = 0.0
     memory_bytes: int | None = None
+    memory_before_bytes: int | None = None
+    energy_uj: Mapping[str, float] | None = None
 
     def percentile(self, q: float) -> float | None:
         """The q-th percentile; None where too few samples lie beyond it to estimate it."""
@@ -68,8 +71,13 @@ class Measurement:
         """The largest sample: what was seen, which says nothing of what can happen."""
         return float(self.latency_us.max())
 
-    def ratio_to(self, other: Measurement) -> float:
-        """How many times longer than ``other`` this takes: median over rounds.
+    @property
+    def rounds_p50_us(self) -> npt.NDArray[np.float64]:
+        """Median of each round."""
+        return np.asarray(np.median(self.latency_us, axis=1))
+
+    def ratios_to(self, other: Measurement) -> npt.NDArray[np.float64]:
+        """How many times longer than ``other`` this takes, round by round.
 
         Rounds are taken in turn, so that a machine that grows slower slows both.
         """
@@ -78,8 +86,11 @@ class Measurement:
                 f"{self.backend} and {other.backend} were measured in {len(self.latency_us)} and "
                 f"{len(other.latency_us)} rounds; measure them together"
             )
-        rounds = np.median(self.latency_us, axis=1) / np.median(other.latency_us, axis=1)
-        return float(np.median(rounds))
+        return self.rounds_p50_us / other.rounds_p50_us
+
+    def ratio_to(self, other: Measurement) -> float:
+        """How many times longer than ``other`` this takes: median over rounds."""
+        return float(np.median(self.ratios_to(other)))
 
 
 def time_calls(
@@ -108,9 +119,14 @@ def clock_overhead_ns() -> float:
 
 def calls_for(call: Callable[[Any], Any], arguments: Sequence[Any], spec: MeasureSpec) -> int:
     """Warm up for ``warm_up_s``, then say how many calls fill a round (at least eight)."""
+    return calls_to_fill(lambda count: time_calls(call, arguments, count), spec)
+
+
+def calls_to_fill(timed: Callable[[int], npt.NDArray[np.int64]], spec: MeasureSpec) -> int:
+    """The same for what times so many calls by itself."""
     count, spent = 4, 0.0
     while True:
-        taken = time_calls(call, arguments, count)
+        taken = timed(count)
         spent += float(taken.sum()) / 1e9
         if spent >= spec.warm_up_s:
             break

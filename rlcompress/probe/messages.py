@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -9,31 +10,53 @@ import numpy as np
 import numpy.typing as npt
 
 from rlcompress.probe.measure import MeasureSpec
-from rlcompress.probe.registry import Request
+from rlcompress.probe.pace import Paced
+from rlcompress.probe.registry import Request, What
 from rlcompress.probe.subject import Subject
 
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """Make a backend ready to run a subject, check it, warm it up."""
+    """Make a backend ready to run a subject, check it, warm it up; ``levels`` () is its own."""
 
     backend: str
     subject: Subject
     request: Request
     spec: MeasureSpec
+    levels: tuple[What, ...] = ()
 
 
 @dataclass(frozen=True)
 class TimeRequest:
-    """Time one round of what was loaded."""
+    """Time one round of what was loaded, at ``level`` (None: the backend's own)."""
+
+    level: What | None = None
+
+
+@dataclass(frozen=True)
+class PaceRequest:
+    """Run what was loaded in a paced loop."""
+
+    rate_hz: float
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Ready: the gate's largest error, and the memory that loading added."""
+    """Ready: the gate's largest error, the levels there are, the memory before and after."""
 
     error: float
-    memory_bytes: int | None
+    levels: tuple[What, ...]
+    memory_before_bytes: int | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round's samples, and the energy it took by meter (empty: no meter here)."""
+
+    taken_ns: npt.NDArray[np.int64]
+    energy_uj: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -44,5 +67,5 @@ class Refused:
     reason: str
 
 
-Samples: TypeAlias = npt.NDArray[np.int64]
-Answer: TypeAlias = Loaded | Refused | Samples
+Message: TypeAlias = LoadRequest | TimeRequest | PaceRequest
+Answer: TypeAlias = Loaded | Refused | Round | Paced

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from rlcompress.artifact import CompressedPolicy
-from rlcompress.probe.registry import Load, Request, Runner, Unavailable, backend
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rlcompress.artifact import AnyArray, CompressedPolicy
+from rlcompress.probe.registry import (
+    Load,
+    Request,
+    Runner,
+    Timed,
+    Timer,
+    Unavailable,
+    What,
+    backend,
+)
 from rlcompress.probe.subject import Subject
 from rlcompress.runtime.engine import Engine, available_isas
 
@@ -52,4 +66,16 @@ def _runner(
     if isa not in ("auto", *available):
         raise Unavailable(f"this machine has {', '.join(available)}, not {isa}")
     made = Engine(policy, threads=request.threads, isa=isa, reuse=reuse)
-    return Runner(made, single=request.batch == 1)
+    levels: dict[What, Timed] = {"actor": Timed(made)}  # Its own form is numpy's.
+    if hasattr(made, "time_runs"):
+        levels["kernel"] = Timed(made, timer=_timer(made))
+    return Runner(made, single=request.batch == 1, more=levels)
+
+
+def _timer(engine: Engine) -> Timer:
+    def timed(arguments: Sequence[AnyArray], count: int) -> npt.NDArray[np.int64]:
+        rows = 1 if arguments[0].ndim == len(engine.policy.observation.shape) else len(arguments[0])
+        stacked = np.stack(arguments).reshape(-1, *engine.policy.observation.shape)
+        return np.array(engine.time_runs(stacked, rows, count), np.int64)
+
+    return timed

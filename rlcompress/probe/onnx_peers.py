@@ -15,7 +15,7 @@ import numpy as np
 
 from rlcompress.artifact import AnyArray
 from rlcompress.export.onnx_qdq import ACTION, INPUT, Precision, to_onnx
-from rlcompress.probe.registry import Request, Runner, backend
+from rlcompress.probe.registry import Request, Runner, Timed, backend
 from rlcompress.probe.subject import Subject
 
 PEERS = "pip install 'rlcompress[peers]'"
@@ -140,7 +140,13 @@ def _onnxruntime(model: bytes, subject: Subject, request: Request) -> Runner:
             bind(name, value)
         return binding
 
-    return Runner(session.run_with_iobinding, prepare, lambda argument, returned: actions.copy())
+    names, run = [ACTION], session.run
+    return Runner(
+        session.run_with_iobinding,
+        prepare,
+        lambda argument, returned: actions.copy(),
+        more={"policy": Timed(lambda observations: run(names, {INPUT: observations})[0])},
+    )
 
 
 def _sums_bytes_exactly() -> bool:

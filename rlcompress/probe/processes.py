@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from types import TracebackType
 
-from rlcompress.probe.messages import Answer, LoadRequest, Refused, TimeRequest
+from rlcompress.probe.messages import Answer, Message, Refused
 from rlcompress.probe.registry import Isa
 from rlcompress.probe.worker import send
 
@@ -43,7 +43,7 @@ class Worker:
             env=environment,
         )
 
-    def ask(self, message: LoadRequest | TimeRequest) -> Answer:
+    def ask(self, message: Message) -> Answer:
         """The worker's answer; one that dies or stays silent has ``failed``."""
         assert self._process.stdin is not None and self._process.stdout is not None
         with self._watched() as silent:

@@ -6,16 +6,23 @@ with a decorator in any of the files that ``backends`` imports.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from rlcompress.artifact import AnyArray
 from rlcompress.probe.subject import Form, Subject
 
 Isa = Literal["native", "avx2"]
-What = Literal["policy", "actor"]
+What = Literal["policy", "actor", "kernel"]
+LEVELS: tuple[What, ...] = ("policy", "actor", "kernel")
+
+Timer = Callable[[Sequence[Any], int], npt.NDArray[np.int64]]
+"""Nanoseconds that each of so many calls took, on arguments in turn."""
 
 
 class Unavailable(RuntimeError):
@@ -38,21 +45,59 @@ class Request:
             raise ValueError(f"isa must be 'native' or 'avx2', got {self.isa!r}")
 
 
+def _as_it_is(observations: AnyArray) -> Any:
+    return observations
+
+
+def _as_returned(argument: Any, returned: Any) -> Any:
+    return returned
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One level at which a runner can be timed.
+
+    ``call(argument)`` is what the clock sees. ``prepare`` makes the argument of one batch, unseen
+    by the clock. ``actions`` reads the actions out of what ``call(argument)`` returned. ``timer``
+    is a clock of the runtime's own, in place of Python's around ``call``.
+    """
+
+    call: Callable[[Any], Any]
+    prepare: Callable[[AnyArray], Any] = _as_it_is
+    actions: Callable[[Any, Any], Any] = _as_returned
+    timer: Timer | None = None
+
+
 @dataclass(frozen=True)
 class Runner:
     """A policy that is ready to run.
 
-    ``call(argument)`` is what the clock sees. ``prepare`` makes the argument of one batch (of one
-    observation without the batch axis where ``single``) in the runtime's own form, unseen by the
-    clock. ``actions`` reads the actions out of what ``call(argument)`` returned. ``context`` is
-    entered once, around all calls.
+    ``call``, ``prepare`` and ``actions`` are those of its backend's own level, as in ``Timed``; the
+    observations it prepares come without the batch axis where ``single``. ``more`` are other levels
+    at which it can be timed. ``context`` is entered once, around all calls.
     """
 
     call: Callable[[Any], Any]
-    prepare: Callable[[AnyArray], Any] = lambda observations: observations
-    actions: Callable[[Any, Any], Any] = lambda argument, returned: returned
+    prepare: Callable[[AnyArray], Any] = _as_it_is
+    actions: Callable[[Any, Any], Any] = _as_returned
     single: bool = False
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    more: Mapping[What, Timed] = field(default_factory=dict)
+
+    def at(self, level: What, own: What) -> Timed | None:
+        """How to time ``level``, given the backend's ``own``; None where there is no such level.
+
+        From observation to action every network can be run: by preparing, calling and reading out.
+        """
+        if level == own:
+            return Timed(self.call, self.prepare, self.actions)
+        if level in self.more:
+            return self.more[level]
+        return Timed(self._whole) if level == "policy" else None
+
+    def _whole(self, observations: AnyArray) -> Any:
+        argument = self.prepare(observations)
+        return self.actions(argument, self.call(argument))
 
 
 Load = Callable[[Subject, Request], Runner]
@@ -62,12 +107,13 @@ Load = Callable[[Subject, Request], Runner]
 class Backend:
     """A way to run policies.
 
-    ``what`` says what is timed: ``policy`` is the environment's numpy observation in and its action
-    out, ``actor`` the network with its head on inputs that already lie in the runtime's own form.
+    ``what`` says what is timed unless another level is asked for: ``policy`` is the environment's
+    numpy observation in and its action out, ``actor`` the network with its head on inputs that
+    already lie in the runtime's own form, ``kernel`` the same without Python.
     ``form`` is what it runs and is checked against; an action may be off by ``tolerance`` of the
     range of actions (a discrete action: its value by so much of the range of values). ``install``
     says how to get what it needs. ``ours`` tells this package's own from its peers; ``optional``
-    ones run only when asked for by name.
+    ones are left out of benchmarks unless asked for by name. ``device`` is where it computes.
     """
 
     name: str
@@ -78,6 +124,7 @@ class Backend:
     install: str = ""
     ours: bool = False
     optional: bool = False
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
 BACKENDS: dict[str, Backend] = {}

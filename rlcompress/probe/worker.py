@@ -12,54 +12,116 @@ import pickle
 import sys
 import traceback
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from rlcompress.probe.measure import calls_for, time_calls
-from rlcompress.probe.messages import Answer, Loaded, LoadRequest, Refused, TimeRequest
-from rlcompress.probe.registry import Runner, Unavailable
+import numpy as np
+import numpy.typing as npt
+
+from rlcompress.probe.energy import Meters
+from rlcompress.probe.measure import calls_to_fill, time_calls
+from rlcompress.probe.messages import (
+    Answer,
+    Loaded,
+    LoadRequest,
+    Message,
+    PaceRequest,
+    Refused,
+    Round,
+    TimeRequest,
+)
+from rlcompress.probe.pace import Paced, pace
+from rlcompress.probe.registry import Backend, Runner, Timed, Unavailable, What
+from rlcompress.probe.subject import Subject
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level that is ready to be timed: its arguments and how many calls make a round."""
+
+    timed: Timed
+    arguments: list[Any]
+    calls: int = 0
+
+    def time(self, count: int) -> npt.NDArray[np.int64]:
+        """Nanoseconds of each of ``count`` calls."""
+        if self.timed.timer is not None:
+            return self.timed.timer(self.arguments, count)
+        return time_calls(self.timed.call, self.arguments, count)
 
 
 class Session:
-    """What a worker holds between requests: a runner, its arguments and the calls of a round."""
+    """What a worker holds between requests: the loaded backend's levels and its meters."""
 
     def __init__(self) -> None:
-        self._runner: Runner | None = None
-        self._arguments: list[Any] = []
-        self._calls = 0
+        self._own: What = "policy"
+        self._levels: dict[What, Level] = {}
+        self._whole: tuple[Timed, list[Any]] | None = None
+        self._meters = Meters()
         self._entered = ExitStack()
 
-    def answer(self, message: LoadRequest | TimeRequest) -> Answer:
+    def answer(self, message: Message) -> Answer:
         """Do what a request asks for."""
         if isinstance(message, TimeRequest):
-            assert self._runner is not None, "time comes after load"
-            # Another process has had the caches since the last round.
-            time_calls(self._runner.call, self._arguments, max(3, self._calls // 10))
-            return time_calls(self._runner.call, self._arguments, self._calls)
+            return self._time(self._levels[message.level or self._own])
+        if isinstance(message, PaceRequest):
+            return self._pace(message)
         try:
             return self._load(message)
         except Exception as error:
             return _refusal(error, message.backend)
 
+    def _time(self, level: Level) -> Round:
+        # Another process has had the caches since the last round.
+        level.time(max(3, level.calls // 10))
+        before = self._meters.read()
+        taken = level.time(level.calls)
+        return Round(taken, self._meters.spent(before, self._meters.read()))
+
+    def _pace(self, message: PaceRequest) -> Paced:
+        assert self._whole is not None, "a paced loop comes after load"
+        timed, arguments = self._whole
+        return pace(timed.call, arguments, message.rate_hz, message.seconds)
+
     def _load(self, message: LoadRequest) -> Loaded:
         from rlcompress.probe.backends import BACKENDS
-        from rlcompress.probe.gate import argument_of, batches, check
+        from rlcompress.probe.gate import check
 
-        self._runner, self._arguments = None, []
+        self._levels, self._whole = {}, None
         self._entered.close()
         backend, subject, request = BACKENDS[message.backend], message.subject, message.request
+        self._own = backend.what
+        self._meters = Meters(gpu=backend.device == "cuda")
         before = _memory()
         runner = backend.load(subject, request)
         after = _memory()
         self._entered.enter_context(runner.context())
-        error = check(runner, backend, subject, request)
-        timed_on = subject.timed_on
-        self._arguments = [
-            argument_of(runner, timed_on[rows]) for rows in batches(len(timed_on), request.batch)
-        ]
-        self._calls = calls_for(runner.call, self._arguments, message.spec)
-        self._runner = runner
-        return Loaded(error, None if before is None or after is None else after - before)
+        wanted = message.levels or (backend.what,)
+        error = check(runner, backend, subject, request, wanted)
+        for what in wanted:
+            level = _level(runner, backend, what, subject, request.batch)
+            if level is not None:
+                calls = calls_to_fill(level.time, message.spec)
+                self._levels[what] = replace(level, calls=calls)
+        whole = _level(runner, backend, "policy", subject, request.batch)
+        assert whole is not None
+        self._whole = whole.timed, whole.arguments
+        added = None if before is None or after is None else after - before
+        return Loaded(error, tuple(self._levels), before, added)
+
+
+def _level(
+    runner: Runner, backend: Backend, what: What, subject: Subject, batch: int
+) -> Level | None:
+    from rlcompress.probe.gate import argument_of, batches
+
+    timed = runner.at(what, backend.what)
+    if timed is None:
+        return None
+    seen = subject.timed_on
+    rows = batches(len(seen), batch)
+    return Level(timed, [argument_of(timed, seen[row], single=runner.single) for row in rows])
 
 
 def serve(source: IO[bytes], sink: IO[bytes]) -> None:

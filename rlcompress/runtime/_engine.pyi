@@ -12,6 +12,9 @@ class NativeEngine:
     def forward(
         self, observation: npt.ArrayLike, out: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]: ...
+    def time_runs(
+        self, observations: npt.NDArray[np.generic], rows: int, count: int
+    ) -> list[int]: ...
     @property
     def isa(self) -> str: ...
     @property

@@ -17,6 +17,7 @@ MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "torch": "torch
 NETWORK_ONLY = [
     "numpy_float",
     "c_dense_float",
+    "c_export",
     "torch_eager",
     "torch_script",
     "onnxruntime_float",
@@ -34,7 +35,7 @@ def error_of(name: str, subject: Subject, request: Request) -> float:
     module = MODULES.get(name.split("_")[0])
     if module is not None:
         pytest.importorskip(module)
-    if name == "c_dense_float" and shutil.which("gcc") is None:
+    if name.startswith("c_") and shutil.which("gcc") is None:
         pytest.skip("no compiler")
     backend = BACKENDS[name]
     try:
@@ -50,7 +51,7 @@ COMPILED_KINDS = ("mlp", "mlp_tanh", "conv_mixed", "residual", "residual_float")
 PAIRS = [
     (name, kind)
     for name in NETWORK_ONLY
-    for kind in (COMPILED_KINDS if name == "c_dense_float" else KINDS)
+    for kind in (COMPILED_KINDS if name.startswith("c_") else KINDS)
 ]
 
 
@@ -58,7 +59,7 @@ PAIRS = [
 def test_actions_are_the_policys(name: str, kind: str) -> None:
     error = error_of(name, subject_of(kind), Request())
     assert error <= BACKENDS[name].tolerance
-    if name.startswith("engine"):
+    if name.startswith(("engine", "c_export")):
         assert error == 0.0
 
 
@@ -96,7 +97,7 @@ def test_isa_that_is_not_there() -> None:
 def test_ours_are_told_from_peers() -> None:
     ours = {name for name, backend in BACKENDS.items() if backend.ours}
     assert {"engine", "engine_dense", "c_dense_float"} <= ours
-    assert all(name.startswith(("engine", "c_dense")) for name in ours)
+    assert all(name.startswith(("engine", "c_dense", "c_export")) for name in ours)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlcompress.probe.compare import backend_names, compare
+from rlcompress.probe.compare import Turns, backend_names, compare
 from rlcompress.probe.measure import MeasureSpec
-from rlcompress.probe.messages import Answer, Loaded, LoadRequest, Refused, TimeRequest
+from rlcompress.probe.messages import (
+    Answer,
+    Loaded,
+    LoadRequest,
+    Message,
+    PaceRequest,
+    Refused,
+    Round,
+    TimeRequest,
+)
+from rlcompress.probe.pace import Paced
 from rlcompress.probe.processes import Worker, Workers, own_cores
 from rlcompress.probe.registry import Request
 from rlcompress.probe.subject import Subject
@@ -41,7 +51,7 @@ def continuous() -> Subject:
     raise AssertionError("no seed gives a squashed policy")
 
 
-def answers(*messages: LoadRequest | TimeRequest) -> list[Answer]:
+def answers(*messages: Message) -> list[Answer]:
     source = io.BytesIO(b"".join(pickle.dumps(message) for message in messages))
     sink = io.BytesIO()
     serve(source, sink)
@@ -53,8 +63,44 @@ def test_worker_loads_and_times() -> None:
     load = LoadRequest("numpy_float", subject_of("mlp"), Request(), SPEC)
     loaded, first, second = answers(load, TimeRequest(), TimeRequest())
     assert isinstance(loaded, Loaded) and loaded.error < 1e-3
-    assert isinstance(first, np.ndarray) and isinstance(second, np.ndarray)
-    assert len(first) == len(second) >= 8 and first.min() > 0
+    assert isinstance(first, Round) and isinstance(second, Round)
+    assert first.taken_ns.size == second.taken_ns.size >= 8 and first.taken_ns.min() > 0
+
+
+def test_worker_times_levels_and_keeps_pace() -> None:
+    load = LoadRequest(
+        "numpy_float", subject_of("mlp"), Request(), SPEC, ("policy", "actor", "kernel")
+    )
+    loaded, policy, actor, paced = answers(
+        load, TimeRequest("policy"), TimeRequest("actor"), PaceRequest(500.0, 0.02)
+    )
+    assert isinstance(loaded, Loaded) and loaded.levels == ("policy", "actor")
+    assert isinstance(policy, Round) and isinstance(actor, Round)
+    assert isinstance(paced, Paced) and paced.ticks == 10
+
+
+def test_levels_are_compared_at_once() -> None:
+    with Workers() as workers:
+        turns = Turns(subject_of("mlp"), workers, spec=SPEC, levels=("policy", "actor"))
+        result = turns.measure(("engine", "numpy_float"))
+        assert turns.pace("engine", 1000.0, 0.01) is not None
+        assert turns.pace("sb3_predict", 1000.0, 0.01) is None
+    assert [(row.backend, row.what) for row in result.rows] == [
+        ("engine", "policy"),
+        ("engine", "actor"),
+        ("numpy_float", "policy"),
+        ("numpy_float", "actor"),
+    ]
+    slow, fast = result.row("numpy_float", "policy"), result.row("engine", "policy")
+    assert slow is not None and fast is not None
+    assert slow.ratios_to(fast).shape == (SPEC.rounds,)
+    assert result.measured["numpy_float"].what == "actor"
+    assert result.row("numpy_float", "kernel") is None
+
+
+def test_unknown_levels_are_refused() -> None:
+    with Workers() as workers, pytest.raises(ValueError, match="level must be one of policy"):
+        Turns(subject_of("mlp"), workers, levels=("brain",))  # type: ignore[arg-type]
 
 
 def test_wrong_results_are_not_timed() -> None:

@@ -9,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 #include <numpy/arrayobject.h>
 
+#include <chrono>
 #include <cstring>
 #include <new>
 
@@ -38,6 +39,9 @@ class BoundEngine {
 
   // New reference, or null with an error set.
   PyObject* run(PyObject* self, PyObject* observation, PyObject* out, Wanted wanted);
+
+  // Nanoseconds of each of `taken.size()` runs on `rows` observations of a batch, going round.
+  void time_runs(PyObject* observations, std::size_t rows, std::vector<std::int64_t>& taken);
 
  private:
   // Fills in the batch if the array can be read as it is; whether it is a batch goes to `batched`.
@@ -140,6 +144,35 @@ PyObject* BoundEngine::run(PyObject* self, PyObject* observation, PyObject* out,
   return reinterpret_cast<PyObject*>(target);
 }
 
+void BoundEngine::time_runs(PyObject* observations, std::size_t rows,
+                            std::vector<std::int64_t>& taken) {
+  Batch all;
+  bool batched = false;
+  if (!accept(observations, all, batched) || rows == 0 || all.count % rows != 0) {
+    throw nb::value_error("observations must be a plain batch, a multiple of rows");
+  }
+  const std::size_t element = all.type == ElementType::Uint8     ? sizeof(std::uint8_t)
+                              : all.type == ElementType::Float32 ? sizeof(float)
+                                                                 : sizeof(double);
+  const std::size_t stride = rows * engine_.program().observation.size * element;
+  std::size_t action = 1;
+  for (const npy_intp axis : action_) action *= static_cast<std::size_t>(axis);
+  std::vector<std::int64_t> actions(rows * action);  // Room for floats as well.
+  Batch batch = all;
+  batch.count = rows;
+  batch.actions = actions.data();
+  const auto* first = static_cast<const char*>(all.observations);
+  std::size_t next = 0;
+  for (std::int64_t& nanoseconds : taken) {
+    batch.observations = first + next * stride;
+    next = (next + 1) % (all.count / rows);
+    const auto start = std::chrono::steady_clock::now();
+    engine_.run(batch);
+    const auto spent = std::chrono::steady_clock::now() - start;
+    nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count();
+  }
+}
+
 // The arguments (observation, out=None); the usual ways to write them are taken apart by hand.
 bool parse(PyObject* args, PyObject* keywords, PyObject*& observation, PyObject*& out) {
   static PyObject* const out_name = PyUnicode_InternFromString("out");
@@ -183,6 +216,13 @@ nb::object forward(nb::handle self, nb::handle observation, nb::handle out) {
   return nb::steal(result);
 }
 
+std::vector<std::int64_t> time_runs(BoundEngine& engine, nb::handle observations, std::size_t rows,
+                                    std::size_t count) {
+  std::vector<std::int64_t> taken(count);
+  engine.time_runs(observations.ptr(), rows, taken);
+  return taken;
+}
+
 // The engine's tanh on an instruction set, in place, for tests against numerics.tanh.
 void tanh_in_place(nb::handle values, const std::string& isa) {
   auto* array = reinterpret_cast<PyArrayObject*>(values.ptr());
@@ -208,6 +248,8 @@ NB_MODULE(_engine, module) {
       .def(nb::init<nb::bytes, std::size_t, const std::string&, bool>(), nb::arg("image"),
            nb::arg("threads"), nb::arg("isa"), nb::arg("reuse"))
       .def("forward", &rlcompress::forward, nb::arg("observation"), nb::arg("out") = nb::none())
+      .def("time_runs", &rlcompress::time_runs, nb::arg("observations"), nb::arg("rows"),
+           nb::arg("count"))
       .def_prop_ro("isa", [](BoundEngine& e) { return std::string(e.engine().isa()); })
       .def_prop_ro("break_even", [](BoundEngine& e) { return e.engine().break_even(); });
 }

@@ -1,0 +1,1 @@
+"""Networks of single bits, trained in the environment by natural evolution strategies."""

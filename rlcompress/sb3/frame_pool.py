@@ -32,6 +32,11 @@ class FramePool:
         return self._main.nbytes + self._spare.nbytes
 
     @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame."""
+        return self._main[0].nbytes
+
+    @property
     def live(self) -> int:
         """How many slots hold a frame that has not been released."""
         return self._used - 1 - len(self._free)

@@ -21,10 +21,13 @@ _WHOLE = ("observations", "next_observations", "actions", "rewards", "dones", "t
 
 
 def row_bytes(buffer: ReplayBuffer) -> int:
-    """Bytes of one row of the buffer, about: one transition of each environment."""
+    """Bytes of one row of the buffer, about: one transition of each environment.
+
+    It is the same as long as the buffer lives, however many frames it has come to hold.
+    """
     size: int = sum(array[0].nbytes for array in _arrays(buffer).values())
     if isinstance(buffer, FrameReplayBuffer):
-        size += buffer.pool.nbytes // buffer.buffer_size
+        size += buffer.n_envs * buffer.pool.frame_bytes
     return size
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import safetensors.numpy
 import torch
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
@@ -17,16 +16,14 @@ from rlcompress.sb3 import replay_state
 from rlcompress.training import snapshot
 from rlcompress.training.directory import RunDirectory
 from rlcompress.training.errors import TrainingStopped
+from rlcompress.training.packing import pack, unpack
 from rlcompress.training.phases import Timeline
 from rlcompress.training.signals import StopRequest
 from rlcompress.training.snapshot import Parts
 from rlcompress.training.store import Checkpoint, Segment, Store
 
-SEGMENT_BYTES = 2**26
+SEGMENT_BYTES = 2**25
 """About how many bytes of transitions go into a file, and so lie in memory twice."""
-
-WHOLE_BYTES = 2**28
-"""Buffers up to this size are written whole, so that no two checkpoints share a file."""
 
 
 class Checkpoints:
@@ -66,7 +63,7 @@ class Checkpoints:
         if buffer is not None:
             replay_state.begin_(buffer, state["replay"])
             for segment, data in self.store.read_segments(checkpoint):
-                replay_state.put_(buffer, segment.first, safetensors.numpy.load(data))
+                replay_state.put_(buffer, segment.first, unpack(data))
             replay_state.finish_(buffer)
         return state, snapshot.restore_(self.parts, state)
 
@@ -87,19 +84,25 @@ class Checkpoints:
         self.store.write(self.parts.model.num_timesteps, segments, body.getvalue())
 
     def _write_transitions(self, buffer: ReplayBuffer) -> tuple[Segment, ...]:
-        """Write what is new in the buffer, or all of it where it is small."""
+        """Write what the older of the two checkpoints, whose files are used again, does not hold.
+
+        Files that are full stay as they are; the last is written anew with what has come since.
+        """
         stop = self.parts.model.num_timesteps // buffer.n_envs
-        first = max(stop - buffer.buffer_size, 0)
-        size = replay_state.row_bytes(buffer)
+        oldest = max(stop - buffer.buffer_size, 0)
+        rows = max(SEGMENT_BYTES // replay_state.row_bytes(buffer), 1)
         kept: list[Segment] = []
-        if size * buffer.buffer_size > WHOLE_BYTES:
-            kept = [segment for segment in self.store.segments() if segment.stop > first]
-            first = kept[-1].stop if kept else first
-        rows = max(SEGMENT_BYTES // size, 1)
-        for start in range(first, stop, rows):
-            end = min(start + rows, stop)
-            data = safetensors.numpy.save(replay_state.take(buffer, start, end))
+        for segment in self.store.reusable():
+            if segment.stop % rows:
+                break
+            if segment.stop > oldest:
+                kept.append(segment)
+        start = kept[-1].stop if kept else oldest
+        while start < stop:
+            end = min((start // rows + 1) * rows, stop)
+            data = pack(replay_state.take(buffer, start, end))
             kept.append(self.store.write_segment(start, end, data))
+            start = end
         return tuple(kept)
 
     def _growing(self) -> list[Path]:

@@ -2,8 +2,10 @@
 
 ``checkpoint/<step>.ckpt`` is a line that names the format, a line with the SHA-256 of the rest, a
 line of JSON and a body. The transitions of a replay buffer lie apart, in ``checkpoint/replay/``,
-each file listed in the JSON with its SHA-256, and are shared by checkpoints: a buffer of gigabytes
-is written once, not with every checkpoint. The body is a pickle: open only your own.
+each file listed in the JSON with its SHA-256. There are two sets of these files, and checkpoints
+take turns: a new one goes on with the files of the one before the last, which it replaces. So no
+file belongs to two checkpoints, and damage to one never harms the other; a buffer of gigabytes is
+still not written with every checkpoint. The body is a pickle: open only your own.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from typing import Any
 
 from rlcompress.artifact.file import write_bytes
 
-FORMAT = b"rlcompress checkpoint 1"
+FORMAT = b"rlcompress checkpoint 2"
 KEPT = 2
 """Checkpoints that are kept: the newest, and the one before for the case that it is damaged."""
 
+_SETS = ("a", "b")
 _CHUNK = 2**22
 
 
@@ -30,7 +33,7 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Segment:
-    """One file of transitions: of which vectorised steps, and its SHA-256."""
+    """One file of transitions: its set and name, of which vectorised steps, and its SHA-256."""
 
     name: str
     first: int
@@ -64,14 +67,18 @@ class Store:
         """The checkpoints, newest first."""
         return sorted(self.directory.glob("[0-9]*.ckpt"), reverse=True)
 
-    def segments(self) -> tuple[Segment, ...]:
-        """Transitions of the newest checkpoint that was written or read here."""
-        return self._segments[max(self._segments)] if self._segments else ()
+    def reusable(self) -> tuple[Segment, ...]:
+        """Transitions that the next checkpoint may list: those of the one before the newest."""
+        known = sorted(self._segments)
+        return self._segments[known[-KEPT]] if len(known) >= KEPT else ()
 
     def write_segment(self, first: int, stop: int, data: bytes) -> Segment:
         """Write transitions; they belong to no checkpoint until one that lists them is written."""
-        self.replay.mkdir(parents=True, exist_ok=True)
-        name = f"{first:012d}-{stop:012d}.safetensors"
+        newest = self._segments[max(self._segments)] if self._segments else ()
+        taken = {segment.name[0] for segment in newest}
+        place = next(name for name in _SETS if name not in taken)
+        (self.replay / place).mkdir(parents=True, exist_ok=True)
+        name = f"{place}/{first:012d}-{stop:012d}.safetensors"
         write_bytes(self.replay / name, data)
         return Segment(name, first, stop, hashlib.sha256(data).hexdigest())
 
@@ -93,8 +100,8 @@ class Store:
             path.unlink()
         self._segments = {path: found for path, found in self._segments.items() if path.exists()}
         needed = {segment.name for found in self._segments.values() for segment in found}
-        for path in [*self.replay.glob("*"), *self.replay.glob(".*.tmp")]:
-            if path.name not in needed:
+        for path in self.replay.glob("*/*"):
+            if path.relative_to(self.replay).as_posix() not in needed:
                 path.unlink(missing_ok=True)
 
     def open_newest(self, say: Callable[[str], None]) -> Checkpoint:
@@ -116,7 +123,7 @@ class Store:
             for problem, gone in zip(problems, damaged, strict=True):
                 say(f"{problem}; using the one of step {found.step} instead")
                 gone.unlink()
-            self._remember()
+            self._remember(found, say)
             return found
         raise ValueError(
             f"no checkpoint in {self.directory} can be used: {'; '.join(problems) or 'none there'}"
@@ -127,13 +134,20 @@ class Store:
         for segment in checkpoint.segments:
             yield segment, (self.replay / segment.name).read_bytes()
 
-    def _remember(self) -> None:
-        """Know what every checkpoint lists, so that nothing another one needs is removed."""
+    def _remember(self, newest: Checkpoint, say: Callable[[str], None]) -> None:
+        """Know what every checkpoint lists; what is damaged must not become part of the next."""
+        self._segments = {newest.path: newest.segments}
         for path in self.paths():
+            if path == newest.path:
+                continue
             try:
-                self._segments[path] = _read(path).segments
-            except Damaged:
+                older = _read(path)
+                self._verify(older)
+            except Damaged as error:
+                say(f"checkpoint {path.name} is damaged: {error}; the newer one is whole")
                 path.unlink()
+            else:
+                self._segments[path] = older.segments
 
     def _verify(self, checkpoint: Checkpoint) -> None:
         for segment in checkpoint.segments:

@@ -13,6 +13,7 @@ import torch
 
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.sb3.checkpoint import load
+from rlcompress.training import checkpoint
 from tests.integration.runs import train_main
 
 SHORT = (
@@ -115,6 +116,24 @@ def sent(number: int) -> Callable[[], None]:
 def killed_at_file(directory: Path, number: int, named: str = "") -> Callable[[], None]:
     """Die by SIGKILL there."""
     return at_file(directory, number, sent(signal.SIGKILL), named)
+
+
+def in_small_files(then: Callable[[], None] | None = None) -> Callable[[], None]:
+    """Write transitions in files of some twenty steps, as runs with large buffers have many."""
+
+    def arm() -> None:
+        checkpoint.SEGMENT_BYTES = 2500
+        if then is not None:
+            then()
+
+    return arm
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
 
 
 def finish(directory: Path, *overrides: str) -> None:

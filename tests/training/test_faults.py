@@ -2,18 +2,22 @@
 
 import os
 import resource
+import shutil
 import signal
 
 import pytest
 
 from rlcompress.training.lock import locked
+from rlcompress.training.store import Store
 from tests.integration.runs import train_main
 from tests.training.kills import (
     HOPPER,
     assert_same,
     at_file,
     finish,
+    flip,
     in_process,
+    in_small_files,
     killed_at_file,
     sent,
 )
@@ -123,18 +127,32 @@ def test_an_environment_that_misbehaves(name, seen, tmp_path):
     assert "the checkpoint of step 40 is kept" in said
 
 
+def files_of_the_newest(directory):
+    """Every file that the newest checkpoint needs."""
+    store = Store(directory / "checkpoint")
+    newest = store.open_newest(print)
+    return [newest.path, *(store.replay / segment.name for segment in newest.segments)]
+
+
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(undisturbed, tmp_path):
-    directory = tmp_path / "run"
-    before = killed_at_file(directory, 1, named="000000000120.ckpt")
-    assert in_process(directory, *HOPPER, before=before) == -signal.SIGKILL
-    newest = directory / "checkpoint/000000000080.ckpt"
-    data = bytearray(newest.read_bytes())
-    data[len(data) // 2] ^= 1
-    newest.write_bytes(data)
-    finish(directory, *HOPPER)
-    log = (tmp_path / "run.log").read_text()
-    assert "000000000080.ckpt is damaged: its checksum is wrong; using the one of step 40" in log
-    assert_same(directory, undisturbed("n_envs=1"))
+    """One bit in every one of its files, one at a time; there are several of transitions."""
+    killed = tmp_path / "killed"
+    dying = killed_at_file(killed, 1, named="000000000160.ckpt")
+    assert in_process(killed, *HOPPER, before=in_small_files(dying)) == -signal.SIGKILL
+    files = files_of_the_newest(killed)
+    assert files[0].name == "000000000150.ckpt"
+    assert len(files) >= 7
+    for number, path in enumerate(files):
+        directory = tmp_path / f"run{number}"
+        shutil.copytree(killed, directory)
+        flip(directory / path.relative_to(killed))
+        assert in_process(directory, "resume=true", before=in_small_files()) == 0
+        log = (tmp_path / f"run{number}.log").read_text()
+        assert "000000000150.ckpt is damaged: " in log
+        assert "checksum" in log
+        assert "using the one of step 120 instead" in log
+        assert "continuing after 120 steps" in log
+        assert_same(directory, undisturbed("n_envs=1"))
 
 
 def test_nothing_left_to_go_on_from(tmp_path):

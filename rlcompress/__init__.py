@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rlcompress.artifact import CompressedPolicy as CompressedPolicy
+    from rlcompress.export.formats import export as export
     from rlcompress.export.freeze import freeze as freeze
     from rlcompress.runtime.engine import Engine as Engine
     from rlcompress.sb3.pruning_callback import PruningCallback as PruningCallback
@@ -23,6 +24,7 @@ _HOMES = {
     "QuantSpec": "rlcompress.spec",
     "PruningCallback": "rlcompress.sb3.pruning_callback",
     "QATCallback": "rlcompress.sb3.qat_callback",
+    "export": "rlcompress.export",
     "freeze": "rlcompress.export.freeze",
     "CompressedPolicy": "rlcompress.artifact",
     "Engine": "rlcompress.runtime.engine",
@@ -34,7 +36,9 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    home = importlib.import_module(_HOMES[name])
+    # The package ``export`` can be called like the function that type checkers take it for.
+    value = home if name == "export" else getattr(home, name)
     globals()[name] = value
     return value
 

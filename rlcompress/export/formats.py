@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.artifact.file import write_bytes
@@ -15,12 +16,21 @@ Write = Callable[[], str]
 """Writes the files and returns what there is to say about them, if anything."""
 
 
+class Build(Protocol):
+    """Makes the writer of a policy; without ``report`` there is nothing to say about C."""
+
+    def __call__(
+        self, policy: CompressedPolicy, target: Path, optimise: Optimise, *, report: bool = True
+    ) -> Write:
+        """ValueError where the policy cannot be written."""
+
+
 @dataclass(frozen=True)
 class Format:
     """A file's ending, and what makes the writer of a policy (ValueError where it cannot be)."""
 
     suffix: str
-    build: Callable[[CompressedPolicy, Path, Optimise], Write]
+    build: Build
 
 
 def choose(name: str | None, source: Path, out: str | None) -> tuple[Format, Path]:
@@ -41,6 +51,30 @@ def choose(name: str | None, source: Path, out: str | None) -> tuple[Format, Pat
     raise ValueError(f"out must end in {endings}, got {target.name!r}")
 
 
+def export(policy: CompressedPolicy, path: str | Path, *, optimise: Optimise = "size") -> Path:
+    """Write ``policy`` in the format that the ending of ``path`` names; returns the path.
+
+    ``.rlc`` is the artifact; ``.onnx`` an int8 graph from raw observations to actions; ``.h`` a C
+    header, with the runtime and ``<name>_golden.h`` beside it.
+
+    Args:
+        policy: what to write.
+        path: the file to write, or to replace.
+        optimise: what C is to be best at, ``size`` or ``speed``.
+
+    Raises:
+        ValueError: where the ending is unknown or the format cannot hold the policy.
+        OSError: where the file cannot be written.
+    """
+    target = Path(path)
+    for found in FORMATS.values():
+        if found.suffix == target.suffix:
+            found.build(policy, target, optimise_of(optimise), report=False)()
+            return target
+    endings = ", ".join(found.suffix for found in FORMATS.values())
+    raise ValueError(f"path must end in one of {endings}, got {target.name!r}")
+
+
 def optimise_of(text: str) -> Optimise:
     """``text`` if it is one of the two things to optimise a C export for."""
     goals: tuple[Optimise, ...] = ("size", "speed")
@@ -58,7 +92,9 @@ def _stem(source: Path, found: Format) -> str:
     return stem if stem[:1].isalpha() else f"policy_{stem}".rstrip("_")
 
 
-def _artifact(policy: CompressedPolicy, target: Path, optimise: Optimise) -> Write:
+def _artifact(
+    policy: CompressedPolicy, target: Path, optimise: Optimise, *, report: bool = True
+) -> Write:
     def write() -> str:
         policy.save(target)
         return ""
@@ -66,7 +102,9 @@ def _artifact(policy: CompressedPolicy, target: Path, optimise: Optimise) -> Wri
     return write
 
 
-def _onnx(policy: CompressedPolicy, target: Path, optimise: Optimise) -> Write:
+def _onnx(
+    policy: CompressedPolicy, target: Path, optimise: Optimise, *, report: bool = True
+) -> Write:
     from rlcompress.export.onnx_qdq import to_onnx
 
     data = to_onnx(policy).SerializeToString()
@@ -78,15 +116,15 @@ def _onnx(policy: CompressedPolicy, target: Path, optimise: Optimise) -> Write:
     return write
 
 
-def _c(policy: CompressedPolicy, target: Path, optimise: Optimise) -> Write:
-    from rlcompress.export.c_report import report
+def _c(policy: CompressedPolicy, target: Path, optimise: Optimise, *, report: bool = True) -> Write:
+    from rlcompress.export import c_report
     from rlcompress.export.c_source import to_c, write_files
 
     source = to_c(policy, target.stem, optimise=optimise)
 
     def write() -> str:
         write_files(source, target.parent)
-        return report(source)
+        return c_report.report(source) if report else ""
 
     return write
 

@@ -66,10 +66,11 @@ def _is_channels_first(model: BaseAlgorithm, given: NDArray[Any] | None) -> bool
 
 
 def action_record(model: BaseAlgorithm, actor: Actor) -> Action:
-    """How the actor's raw output becomes an action of the model's action space."""
+    """How the actor's raw output becomes the action that the model's ``predict`` gives."""
     space = model.action_space
     if isinstance(space, spaces.Discrete):
-        return Action("argmax", quantiles=actor.quantiles, start=int(space.start))
+        # SB3 counts actions from 0 wherever the space starts, in training and in predict.
+        return Action("argmax", quantiles=actor.quantiles)
     assert isinstance(space, spaces.Box), "actor_of refuses other spaces"
     low, high = (np.float32(bound).reshape(-1) for bound in (space.low, space.high))
     return Action(actor.head, space.shape, low, high)

@@ -163,7 +163,7 @@ class _Comparison:
         actions = act(action, ours)
         difference = differences = wrong = None
         if action.kind == "argmax":
-            other = actions - action.start != their_actions
+            other = actions != their_actions
             clear = _lead(theirs, action.quantiles) > tolerance * size
             differences, wrong = int(other.sum()), int((other & clear & ~touched).sum())
         else:

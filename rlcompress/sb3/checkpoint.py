@@ -127,6 +127,15 @@ def _space(data: Mapping[str, Any], name: str) -> Any:
         raise ValueError(f"cannot read the {name} in this zip ({reason})") from None
 
 
+def _is_ddpg(data: Mapping[str, Any], extra: Mapping[str, Any]) -> bool:
+    """Whether this is TD3 with the settings that make it DDPG, whose policy is TD3's own."""
+    if "algorithm" in extra:
+        return bool(extra["algorithm"] == "DDPG")
+    critics = (data.get("policy_kwargs") or {}).get("n_critics")
+    one_step = data.get("policy_delay") == 1 and data.get("target_noise_clip") == 0.0
+    return one_step and str(critics) == "1"
+
+
 def _quantise(model: BaseAlgorithm, content: Mapping[str, Any]) -> None:
     fields = {**content["spec"], "skip": tuple(content["spec"]["skip"])}
     make_quantised_(model, QuantSpec(**fields))
@@ -154,7 +163,7 @@ def _class_of(data: dict[str, Any], extra: dict[str, Any], path: Path) -> tuple[
         )
     for prefix, found in _CLASSES.items():
         if module.startswith(prefix + "."):
-            return found
+            return ("stable_baselines3", "DDPG") if _is_ddpg(data, extra) else found
     if extra.get("algorithm") in ("PPO", "A2C"):
         return "stable_baselines3", str(extra["algorithm"])
     if not module.startswith("sb3_contrib."):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import rlcompress
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.export import __main__ as export
 from rlcompress.export import c_report
@@ -58,6 +60,23 @@ def test_formats_that_do_not_exist(name, out, said, tmp_path):
         choose(name, tmp_path / "actor.rlc", None if out is None else f"{tmp_path}/{out}")
     with pytest.raises(ValueError, match="optimise must be size or speed, got 'both'"):
         optimise_of("both")
+
+
+def test_the_package_is_the_function(tmp_path):
+    """Whichever is imported first, its modules or the name."""
+    policy = hopper(0.98)
+    for name in ("a.rlc", "a.onnx", "a.h"):
+        assert rlcompress.export(policy, tmp_path / name) == tmp_path / name
+    assert CompressedPolicy.load(tmp_path / "a.rlc").to_bytes() == policy.to_bytes()
+    assert (tmp_path / "a_golden.h").is_file()
+    with pytest.raises(ValueError, match=r"one of \.rlc, \.onnx, \.h, got 'a\.c'"):
+        rlcompress.export(policy, tmp_path / "a.c")
+    with pytest.raises(ValueError, match="optimise must be size or speed"):
+        rlcompress.export(policy, tmp_path / "a.h", optimise="both")
+    code = (
+        "from rlcompress import export; import rlcompress.export.formats; assert callable(export)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_command_writes_c_and_says_what_it_takes(artifact, tmp_path, no_tools, capfd):

@@ -450,3 +450,18 @@ def test_agents_that_others_trained(
     policy = freeze(model, raw, vec_normalize=vec_env)
     found = parity(model, policy, raw, vec_normalize=vec_env)
     assert found.violations == 0 and found.largest_output_difference < 1e-4, found
+
+
+@pytest.mark.parametrize("start", [-1, 2])
+def test_actions_are_those_of_predict_wherever_the_space_starts(start: int) -> None:
+    """SB3 counts from 0 in training and in predict, so an artifact that replaces it has to."""
+    env = OddEnv(spaces.Box(-1.0, 1.0, (3,), np.float32), spaces.Discrete(3, start=start))
+    model = PPO("MlpPolicy", env, n_steps=8, batch_size=8, seed=0, device="cpu")
+    with torch.no_grad():
+        for parameter in model.policy.parameters():
+            parameter.mul_(5.0)  # So that all actions occur.
+    policy, raw = freeze(model), np.random.default_rng(0).uniform(-1, 1, (200, 3))
+    expected = deterministic(model, np.float32(raw))
+    assert set(expected) == {0, 1, 2}
+    assert np.array_equal(Reference(policy)(np.float32(raw)), expected)
+    assert parity(model, policy, np.float32(raw)).holds

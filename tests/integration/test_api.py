@@ -14,7 +14,15 @@ def test_ten_lines(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     from stable_baselines3 import SAC
 
-    from rlcompress import Engine, PruneSpec, PruningCallback, QATCallback, QuantSpec, freeze
+    from rlcompress import (
+        Engine,
+        PruneSpec,
+        PruningCallback,
+        QATCallback,
+        QuantSpec,
+        export,
+        freeze,
+    )
     from rlcompress.spec import PolynomialSchedule
 
     T = 300
@@ -24,6 +32,9 @@ def test_ten_lines(tmp_path, monkeypatch):
     model.learn(T + T // 5, callback=[pruning, QATCallback(QuantSpec(), begin=T)])
     policy = freeze(model)
     policy.save("actor.rlc")
+    export(policy, "actor.onnx")
+    export(policy, "actor.h")
+    assert {"actor.onnx", "actor.h", "rlc.c"} <= {path.name for path in tmp_path.iterdir()}
     observation = model.observation_space.sample()
     action, _ = Engine.load("actor.rlc").predict(observation)
 
@@ -39,7 +50,7 @@ def test_ten_lines(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", rlcompress.__all__)
 def test_public_names(name):
-    assert getattr(rlcompress, name).__name__ == name
+    assert getattr(rlcompress, name).__name__.split(".")[-1] == name
     assert name in dir(rlcompress)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from typing import Any
 
 from rlcompress import cli
 from rlcompress.bench.settings import Settings
@@ -23,9 +24,9 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     return Run(make_plan(settings)).everything
 
 
-def lists(arguments: Sequence[str]) -> list[str]:
-    """Command-line words with ``key=a,b`` as ``key=[a,b]`` for the keys that take lists."""
-    taking = {field.name for field in fields(Settings) if str(field.type).startswith("list")}
+def lists(arguments: Sequence[str], settings: type[Any] = Settings) -> list[str]:
+    """Command-line words with ``key=a,b`` as ``key=[a,b]`` for the ``settings`` that are lists."""
+    taking = {field.name for field in fields(settings) if str(field.type).startswith("list")}
     words = []
     for word in arguments:
         key, equals, value = word.partition("=")

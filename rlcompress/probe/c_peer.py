@@ -56,7 +56,9 @@ def c_dense_float(subject: Subject, request: Request) -> Runner:
         library.set(index, ctypes.c_void_p(values.ctypes.data))
     argmax = subject.policy.action.kind == "argmax"
     # The addresses stay valid while the runner holds what they point to.
-    return _runner(library, subject, request, np.int64 if argmax else np.float32, source.parameters)
+    return _runner(
+        library, subject, request, ctypes.c_int64 if argmax else ctypes.c_float, source.parameters
+    )
 
 
 @backend("c_export", what="actor", form="policy", tolerance=0.0, ours=True, optional=True)
@@ -71,19 +73,18 @@ def c_export(subject: Subject, request: Request) -> Runner:
     units = ["run.c", *(name for name in RUNTIME if name.endswith(".c"))]
     library = Compiler.found(request).library(files, "-O3", "-std=gnu11", units=units)
     argmax = subject.policy.action.kind == "argmax"
-    return _runner(library, subject, request, np.int32 if argmax else np.float32)
+    return _runner(library, subject, request, ctypes.c_int32 if argmax else ctypes.c_float)
 
 
 def _runner(
     library: ctypes.PyDLL,
     subject: Subject,
     request: Request,
-    kind: npt.DTypeLike,
+    element: Any,
     held: Sequence[AnyArray] = (),
 ) -> Runner:
     """A library with ``run(observations)``, which fills ``action``, and ``time_runs``."""
     size = request.batch * max(1, int(np.prod(subject.policy.action.shape)))
-    element: Any = np.ctypeslib.as_ctypes_type(np.dtype(kind))
     actions: AnyArray = np.ctypeslib.as_array((element * size).in_dll(library, "action"))
     run, address, kept = library.run, ctypes.c_void_p, [*held]
     run.restype = None
@@ -92,7 +93,7 @@ def _runner(
         kept.append(observations)
         return address(observations.ctypes.data)
 
-    def act(observations: AnyArray) -> AnyArray:
+    def act(observations: AnyArray) -> Any:
         run(address(observations.ctypes.data))
         return actions.copy()
 

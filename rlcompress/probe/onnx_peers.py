@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from rlcompress.artifact import AnyArray
-from rlcompress.export.onnx_qdq import ACTION, INPUT, Precision, to_onnx
+from rlcompress.export.onnx_qdq import Precision
+from rlcompress.probe.onnx_form import ACTION, INPUT, onnx_bytes
 from rlcompress.probe.registry import Request, Runner, Timed, backend
 from rlcompress.probe.subject import Subject
 
@@ -28,13 +29,13 @@ OTHER_INT8 = 0.25
 @backend("onnxruntime_float", what="actor", form="floating", tolerance=1e-3, install=PEERS)
 def onnxruntime_float(subject: Subject, request: Request) -> Runner:
     """onnxruntime, float32, with inputs and outputs bound ahead."""
-    return _onnxruntime(_model(subject, "float"), subject, request)
+    return _onnxruntime(onnx_bytes(subject, "float"), subject, request)
 
 
 @backend("onnxruntime_int8", what="actor", form="policy", tolerance=INT8, install=PEERS)
 def onnxruntime_int8(subject: Subject, request: Request) -> Runner:
     """The exported integers in onnxruntime."""
-    return _onnxruntime(_model(subject, "int8"), subject, request)
+    return _onnxruntime(onnx_bytes(subject, "int8"), subject, request)
 
 
 @backend("onnxruntime_static", what="actor", form="floating", tolerance=OTHER_INT8, install=PEERS)
@@ -52,7 +53,7 @@ def onnxruntime_static(subject: Subject, request: Request) -> Runner:
 
     with tempfile.TemporaryDirectory() as directory, _quiet():
         before, after = Path(directory) / "float.onnx", Path(directory) / "int8.onnx"
-        before.write_bytes(_model(subject, "float"))
+        before.write_bytes(onnx_bytes(subject, "float"))
         quantization.quantize_static(
             str(before),
             str(after),
@@ -68,13 +69,13 @@ def onnxruntime_static(subject: Subject, request: Request) -> Runner:
 @backend("openvino_float", what="actor", form="floating", tolerance=1e-3, install=PEERS)
 def openvino_float(subject: Subject, request: Request) -> Runner:
     """OpenVINO, float32."""
-    return _openvino(_model(subject, "float"), subject, request)
+    return _openvino(onnx_bytes(subject, "float"), subject, request)
 
 
 @backend("openvino_int8", what="actor", form="policy", tolerance=INT8, install=PEERS)
 def openvino_int8(subject: Subject, request: Request) -> Runner:
     """OpenVINO on the exported integers."""
-    return _openvino(_model(subject, "int8"), subject, request)
+    return _openvino(onnx_bytes(subject, "int8"), subject, request)
 
 
 @backend(
@@ -102,13 +103,6 @@ def deepsparse_float(subject: Subject, request: Request) -> Runner:
 def deepsparse_int8(subject: Subject, request: Request) -> Runner:
     """DeepSparse on the exported integers."""
     return _deepsparse(subject, "int8", request)
-
-
-def _model(subject: Subject, precision: Precision) -> bytes:
-    # Without the Clips that only exactness needs, in the peers' favour.
-    model = to_onnx(subject.policy, precision=precision, exact_limits=False)
-    data: bytes = model.SerializeToString()
-    return data
 
 
 def _onnxruntime(model: bytes, subject: Subject, request: Request) -> Runner:
@@ -192,7 +186,7 @@ def _deepsparse(subject: Subject, precision: Precision, request: Request) -> Run
 
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "policy.onnx"
-        path.write_bytes(_model(subject, precision))
+        path.write_bytes(onnx_bytes(subject, precision))
         engine = deepsparse.compile_model(
             str(path), batch_size=request.batch, num_cores=request.threads
         )

@@ -30,28 +30,36 @@ class Network(nn.Module):
         super().__init__()
         self.policy = policy
         self.steps = nn.ModuleList(_module(op, policy) for op in policy.ops)
-        self.constants = {
-            name: _tensor(value)
-            for owner in (policy.observation, policy.action)
-            for name in ("mean", "inv_std", "low", "high")
-            if (value := getattr(owner, name, None)) is not None
-        }
+        self.half_precision = False
+        for owner in (policy.observation, policy.action):
+            for name in ("mean", "inv_std", "low", "high"):
+                value = getattr(owner, name, None)
+                if value is not None:
+                    self.register_buffer(name, _tensor(value))
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         """Actions of a batch."""
         values = [self._prepare(observations)]
         for op, step in zip(self.policy.ops, self.steps, strict=True):
             values.append(step(*[values[k] for k in op.inputs]))
-        actions: torch.Tensor = self._act(values[-1])
+        last = values[-1].float() if self.half_precision else values[-1]
+        actions: torch.Tensor = self._act(last)
         return actions
+
+    def half_(self) -> None:
+        """Run the layers in half precision; normalisation and the head stay in float32."""
+        self.half_precision = True
+        self.steps.half()
 
     def _prepare(self, x: torch.Tensor) -> torch.Tensor:
         observation = self.policy.observation
         x = x.float()
         if observation.mean is not None:
-            mean = self.constants["mean"].view(observation.shape)
-            inv_std = self.constants["inv_std"].view(observation.shape)
+            mean = self.get_buffer("mean").view(observation.shape)
+            inv_std = self.get_buffer("inv_std").view(observation.shape)
             x = ((x - mean) * inv_std).clamp(-observation.clip, observation.clip)
+        if self.half_precision:
+            x = x.half()
         if len(observation.shape) != 3:
             return x.flatten(1)
         return x if observation.channels_first else x.permute(0, 3, 1, 2)
@@ -62,7 +70,7 @@ class Network(nn.Module):
             if action.quantiles > 1:
                 y = y.view(-1, action.quantiles, y.shape[1] // action.quantiles).sum(1)
             return y.argmax(1) + action.start
-        low, high = self.constants["low"].flatten(), self.constants["high"].flatten()
+        low, high = self.get_buffer("low").flatten(), self.get_buffer("high").flatten()
         if action.kind == "squash":
             squashed: torch.Tensor = low + 0.5 * (torch.tanh(y) + 1.0) * (high - low)
             return squashed

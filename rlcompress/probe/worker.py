@@ -159,8 +159,9 @@ def _refusal(error: Exception, name: str) -> Refused:
     if isinstance(error, ImportError):
         install = BACKENDS[name].install
         return Refused("absent", f"not installed ({install})" if install else reason)
-    traceback.print_exc(file=sys.stderr)
-    return Refused("failed", f"{type(error).__name__}: {reason}")
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    return Refused("failed", f"{type(error).__name__}: {reason} ({where})")
 
 
 def _memory() -> int | None:

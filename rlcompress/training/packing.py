@@ -60,8 +60,8 @@ def _compress_(tensors: Arrays, name: str, array: NDArray[np.uint8]) -> None:
 
 def _differences(array: NDArray[Any], other: NDArray[Any]) -> NDArray[np.uint8]:
     """Rows of bytes, exclusive-or with the next row of ``other``; applied twice, the same again."""
-    found = _rows(array).copy()
-    found[:-1] ^= _rows(other)[1:]
+    found: NDArray[np.uint8] = _rows(array).copy()
+    np.bitwise_xor(found[:-1], _rows(other)[1:], out=found[:-1])
     return found
 
 

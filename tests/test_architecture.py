@@ -20,13 +20,22 @@ FLOORS = {
     "binary": 2,
     "reuse": 2,
     "evaluation": 2,
+    "fast": 2,
     "training": 3,
     "probe": 3,
+    "compress": 3,
     "cli": 4,
     "bench": 4,
 }
 # artifact may read spec; freezing must know where each algorithm keeps its actor.
-SIBLINGS = {("artifact", "spec"), ("export", "sb3")}
+# A compression leaves a run directory like training's, and times what it made like the probe.
+SIBLINGS = {
+    ("artifact", "spec"),
+    ("export", "sb3"),
+    ("fast", "sb3"),
+    ("compress", "training"),
+    ("compress", "probe"),
+}
 NO_TORCH = {"spec", "artifact", "runtime"}
 ENTRY_MODULES = {"train", "export", "probe", "report", "play", "compress", "sweep", "profile"}
 

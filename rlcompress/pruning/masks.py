@@ -123,6 +123,10 @@ class MaskSet:
             and all(self._weights[name] is weight for name, weight in weights.items())
         )
 
+    def weight(self, name: str) -> nn.Parameter:
+        """The parameter that a mask is for."""
+        return self._weights[name]
+
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Copies of the masks, on the CPU."""
         return {name: mask.cpu().clone() for name, mask in self._masks.items()}
@@ -222,3 +226,12 @@ class MaskSet:
         else:
             handle = untyped.register_post_accumulate_grad_hook(mask_accumulated)
         return handle
+
+
+def masks_on(optimizer: Optimizer) -> MaskSet | None:
+    """The masks that are attached to ``optimizer``, for who steps in its place."""
+    for hook in optimizer._optimizer_step_post_hooks.values():
+        owner = getattr(hook, "__self__", None)
+        if isinstance(owner, MaskSet):
+            return owner
+    return None

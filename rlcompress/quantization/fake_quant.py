@@ -58,7 +58,7 @@ def weight_scale(
     *,
     bits: int,
     per_channel: bool,
-    input_scale: float | None = None,
+    input_scale: float | torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Scale of one integer step of ``weight``: shape () or, per output channel, (outputs,).
 
@@ -85,7 +85,7 @@ def rounded_parameters(
     bias: torch.Tensor | None,
     scale: torch.Tensor,
     *,
-    input_scale: float | None = None,
+    input_scale: float | torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """``weight`` rounded to multiples of ``scale``, ``bias`` to ``input_scale * scale``.
 

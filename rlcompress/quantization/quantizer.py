@@ -71,6 +71,15 @@ class ActivationQuantizer:
                 self._track(x)
         return fake_quant_activation(x, self.grid)
 
+    @property
+    def due(self) -> bool:
+        """Whether the next observed call moves the range."""
+        return (self._calls + 1) % _INTERVAL == 0
+
+    def count_(self) -> None:
+        """Count an observed call that was computed elsewhere and is not due."""
+        self._calls += 1
+
     def state_dict(self) -> dict[str, Any]:
         """Range, clock and last error: what a resumed run needs to go on bit for bit."""
         return {"top": self._top, "calls": self._calls, "error": self.error}

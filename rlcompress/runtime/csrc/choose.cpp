@@ -13,6 +13,9 @@ constexpr double kExactInFloat = 16777216.0;  // 2^24
 // Cycles, roughly: of a weight met by one lane of planes, and of turning a sum into an output.
 constexpr double kPlaneCost = 0.4;
 constexpr double kFinishCost = 0.3;
+// Layers that do not stay in the second-level cache arrive at so many bytes per cycle.
+constexpr double kCacheBytes = 768 * 1024;
+constexpr double kBytesPerCycle = 26;
 
 // Whether every partial sum of a row is an integer that float32 holds.
 bool sums_fit_float(const Taps& taps, float reach) {
@@ -34,6 +37,11 @@ struct Choice {
   }
 };
 
+// Cycles of a layer that is read once, from memory if it is large.
+double read_once(double cycles, double bytes) {
+  return bytes > kCacheBytes ? std::max(cycles, bytes / kBytesPerCycle) : cycles;
+}
+
 double padded_columns(const Taps& taps) {
   double columns = 0;
   for (const Segment& segment : taps.segments) columns += segment.size;
@@ -50,11 +58,15 @@ Choice choose_integer(const Op& op, const Taps& taps, const KernelTable& kernels
   const Costs& costs = kernels.costs;
   choice.offer(Packing::Rows, static_cast<double>(taps.stored) * costs.tap + 2.0 * taps.rows);
   const double blocks = padded_columns(taps) * taps.rows / 64.0;
-  choice.offer(Packing::Blocks, blocks * (conv ? costs.shared_block : costs.block));
+  choice.offer(Packing::Blocks, conv ? blocks * costs.shared_block
+                                     : read_once(blocks * costs.block, blocks * 64));
   for (const TableShape& table : kernels.byte_tables) {
     if (table.lanes == 0) continue;
     const auto steps = static_cast<double>(sweep_steps(taps, table));
-    choice.offer(Packing::Sweep, steps * (conv ? table.shared_cost : table.step_cost), &table);
+    const double step_bytes = 2.0 * table.lanes * table.slots + 4;
+    const double cost = conv ? steps * table.shared_cost
+                             : read_once(steps * table.step_cost, steps * step_bytes);
+    choice.offer(Packing::Sweep, cost, &table);
   }
   return choice;
 }

@@ -168,7 +168,7 @@ using SpotList = const Spot*;
 struct KernelTable {
   const char* isa;
   bool planes_for_bytes;  // integer convolutions go through planes of floats
-  TableShape byte_tables[2];
+  TableShape byte_tables[3];
   TableShape float_tables[2];
   Costs costs;
 

@@ -25,8 +25,9 @@ const KernelTable& avx512_kernels() {
     KernelTable t = {};
     t.isa = "avx512";
     fill_generic(t);
-    t.byte_tables[0] = {16, 4, 64, 16, false, 3.5F, 1.7F};
-    t.byte_tables[1] = {16, 4, 128, 64, false, 4.0F, 2.8F};
+    t.byte_tables[0] = {16, 4, 64, 16, false, 3.5F, 1.8F};
+    t.byte_tables[1] = {16, 4, 64, 32, false, 3.5F, 1.4F};
+    t.byte_tables[2] = {16, 4, 128, 32, false, 4.0F, 2.6F};
     t.float_tables[0] = {16, 1, 32, 16, false, 4.0F, 4.0F};
     t.float_tables[1] = {16, 2, 32, 16, false, 5.5F, 5.5F};
     t.costs = {1.3F, 2.0F, 1.08F, 1.2F};

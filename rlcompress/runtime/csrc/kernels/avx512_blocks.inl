@@ -27,7 +27,7 @@ inline void block_strip(const BlocksLayer& layer, const Finish& finish, const st
     repeat<positions>([&](auto p) RLC_INLINE_LAMBDA {
       const __m512i values = four_bytes(x[p] + offset);
       repeat<tiles>([&](auto t) RLC_INLINE_LAMBDA {
-        acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], values, weights[t]);
+        dot(acc[p][t], values, weights[t]);
       });
     });
   }
@@ -42,6 +42,26 @@ inline void block_strip(const BlocksLayer& layer, const Finish& finish, const st
   });
 }
 
+// One tile of one position. A sum would wait for the one before, so there are four.
+inline void block_alone(const BlocksLayer& layer, const Finish& finish, const std::uint8_t* x,
+                        void* out, std::size_t at, std::uint32_t tile) {
+  const std::int8_t* w = layer.weight + tile * std::size_t{layer.blocks} * 64;
+  __m512i acc[4] = {load(finish.e.integer_bias + tile * 16), _mm512_setzero_si512(),
+                    _mm512_setzero_si512(), _mm512_setzero_si512()};
+  std::uint32_t block = 0;
+  for (; block + 4 <= layer.blocks; block += 4, w += 256) {
+    repeat<4>([&](auto i) RLC_INLINE_LAMBDA {
+      dot(acc[i], four_bytes(x + layer.offset[block + i]), load(w + 64 * i));
+    });
+  }
+  for (; block < layer.blocks; ++block, w += 64) {
+    dot(acc[0], four_bytes(x + layer.offset[block]), load(w));
+  }
+  const __m512i sum = _mm512_add_epi32(_mm512_add_epi32(acc[0], acc[1]),
+                                       _mm512_add_epi32(acc[2], acc[3]));
+  finish.one(sum, tile * 16, out, at);
+}
+
 // As many accumulators as registers allow beside weights and inputs.
 template <int positions>
 inline void block_strips(const BlocksLayer& layer, const Finish& finish, const std::uint8_t* in,
@@ -52,7 +72,11 @@ inline void block_strips(const BlocksLayer& layer, const Finish& finish, const s
     block_strip<tiles, positions>(layer, finish, in, out, spots, tile);
   }
   for (; tile < layer.tiles; ++tile) {
-    block_strip<1, positions>(layer, finish, in, out, spots, tile);
+    if constexpr (positions == 1) {
+      block_alone(layer, finish, in + spots[0].in, out, spots[0].out, tile);
+    } else {
+      block_strip<1, positions>(layer, finish, in, out, spots, tile);
+    }
   }
 }
 

@@ -22,7 +22,7 @@ RLC_INLINE void sweep_tile(const SweepLayer& layer, std::uint32_t tile,
     repeat<positions>(
         [&](auto p) RLC_INLINE_LAMBDA { values[p] = look_up<window>(x[p] + at, places); });
     repeat<positions>(
-        [&](auto p) RLC_INLINE_LAMBDA { acc[p] = _mm512_dpbusd_epi32(acc[p], values[p], w); });
+        [&](auto p) RLC_INLINE_LAMBDA { dot(acc[p], values[p], w); });
   }
 }
 

@@ -180,9 +180,11 @@ def entropy_bytes(weight: AnyArray) -> float:
     """What no encoding of independent weights can beat: entropy of the mask plus of the values.
 
     The mask's is that of its density alone. The values' is that of their empirical distribution;
-    of float32 weights, the sum over their four bytes.
+    of float32 weights, the sum over their four bytes. Binary weights are all kept.
     """
     flat = weight.ravel()
+    if flat.dtype == np.bool_:
+        return flat.size * _entropy(np.bincount(flat, minlength=2) / max(1, flat.size)) / 8
     values = flat[flat != 0]
     density = values.size / flat.size if flat.size else 0.0
     bits = flat.size * _entropy(np.array([density, 1.0 - density]))

@@ -15,7 +15,7 @@ import numpy as np
 
 from rlcompress.artifact import file
 from rlcompress.artifact.codec import entropy_bytes
-from rlcompress.artifact.records import Linear, PolicyData
+from rlcompress.artifact.records import BinaryDense, Linear, PolicyData
 from rlcompress.artifact.validate import check_policy
 from rlcompress.artifact.writer import LayerBytes, write_program
 
@@ -124,7 +124,7 @@ class CompressedPolicy(PolicyData):
         policy_bytes = len(file.frame(program, None, {}))
         with_meta = len(file.frame(program, None, self.meta))
         total = len(file.frame(program, self.golden, self.meta))
-        layers = tuple(_layer(op, part) for op, part in zip(self.linears, stored, strict=True))
+        layers = tuple(_layer(op, part) for op, part in zip(self.weighted, stored, strict=True))
         return SizeReport(policy_bytes, total - with_meta, with_meta - policy_bytes, layers)
 
     def summary(self) -> dict[str, Any]:
@@ -137,9 +137,9 @@ class CompressedPolicy(PolicyData):
         """
         size = self.size
         dense = self._dense(size)
-        stored = zip(self.linears, size.layers, strict=True)
+        stored = zip(self.weighted, size.layers, strict=True)
         dense_bytes = 4 * (dense["weights"] + dense["biases"])
-        value_bytes: float = sum(part.kept * op.weight.itemsize for op, part in stored)
+        value_bytes: float = sum(part.kept * _value_bytes(op) for op, part in stored)
         if size.kept:
             value_bytes = value_bytes * dense["kept"] / size.kept
         return {
@@ -162,7 +162,7 @@ class CompressedPolicy(PolicyData):
 
     def _dense(self, size: SizeReport) -> dict[str, int]:
         """Counts before dead units were removed, where meta has credible ones."""
-        biases = sum(op.bias.size for op in self.linears)
+        biases = sum(op.bias.size for op in self.weighted)
         own = {"weights": size.weights, "kept": size.kept, "biases": biases}
         said = self.meta.get("dense")
         if not isinstance(said, Mapping):
@@ -172,15 +172,20 @@ class CompressedPolicy(PolicyData):
         return counts if credible and counts["kept"] <= counts["weights"] else own
 
 
-def _layer(op: Linear, stored: LayerBytes) -> LayerSize:
-    bits = 8 * op.weight.itemsize
+def _value_bytes(op: Linear | BinaryDense) -> float:
+    """Bytes of one weight's value alone."""
+    return 1 / 8 if isinstance(op, BinaryDense) else op.weight.itemsize
+
+
+def _layer(op: Linear | BinaryDense, stored: LayerBytes) -> LayerSize:
+    bits = int(8 * _value_bytes(op))
     if op.weight.dtype == np.int8:
         bits = max(2, int(np.abs(op.weight).max()).bit_length() + 1)
     return LayerSize(
         name=op.name,
         shape=tuple(op.weight.shape),
         weights=op.weight.size,
-        kept=int(np.count_nonzero(op.weight)),
+        kept=op.weight.size if isinstance(op, BinaryDense) else int(np.count_nonzero(op.weight)),
         bits=bits,
         encoding=stored.encoding,
         weight_bytes=stored.weight_bytes,

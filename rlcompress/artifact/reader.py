@@ -13,14 +13,17 @@ import numpy as np
 
 from rlcompress.artifact import codec, streams
 from rlcompress.artifact.fields import Fields, nearest, parse_object
+from rlcompress.artifact.reader_binary import read_binary, read_encode
 from rlcompress.artifact.records import (
     BIAS_LIMIT,
     Action,
     Activation,
     Add,
     AnyArray,
+    BinaryDense,
     Conv,
     Dense,
+    Encode,
     Flatten,
     FloatArray,
     Function,
@@ -39,7 +42,12 @@ from rlcompress.artifact.shapes import (
     window_shape,
 )
 from rlcompress.artifact.streams import Source
-from rlcompress.artifact.writer import DEFAULTS, OP_NAMES, PROGRAM_DICTIONARY, PROGRAM_LIMIT
+from rlcompress.artifact.writer import (
+    DEFAULTS,
+    OP_NAMES,
+    PROGRAM_DICTIONARY,
+    PROGRAM_LIMIT,
+)
 
 
 def read_program(data: bytes) -> PolicyData:
@@ -90,7 +98,7 @@ def _read_action(raw: object, source: Source) -> Action:
     fields = Fields(raw, "the action")
     shape = fields.integers("shape", count=(0, AXES_LIMIT), high=VALUE_LIMIT)
     size = check_size("the action", shape)
-    kind: Any = fields.text("kind", ("squash", "clip", "argmax"))
+    kind: Any = fields.text("kind", ("squash", "clip", "argmax", "count"))
     action = Action(
         kind,
         shape,
@@ -179,6 +187,8 @@ _READERS = {
     Add: _read_add,
     Activation: _read_activation,
     Flatten: _read_flatten,
+    Encode: read_encode,
+    BinaryDense: read_binary,
 }
 
 

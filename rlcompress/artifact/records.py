@@ -19,7 +19,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 AnyArray = npt.NDArray[Any]
 
-Kind = Literal["float", "unsigned", "signed"]
+Kind = Literal["float", "unsigned", "signed", "binary"]
+Code = Literal["thermometer", "one_hot", "gray"]
 Function = Literal["none", "relu", "tanh", "hard_tanh"]
 
 BIAS_LIMIT = 2**30
@@ -30,8 +31,9 @@ BIAS_LIMIT = 2**30
 class TensorType:
     """What one value holds: shape without batch ((n,) or (height, width, channels)), kind, scale.
 
-    ``unsigned`` is 0 .. 2^bits - 1 with zero point 0, ``signed`` is +-(2^(bits-1) - 1). ``scale``
-    is the real size of one integer step (1.0 for ``float``).
+    ``unsigned`` is 0 .. 2^bits - 1 with zero point 0, ``signed`` is +-(2^(bits-1) - 1), ``binary``
+    is a bit that stands for +-1 and that only ``BinaryDense`` reads. ``scale`` is the real size of
+    one integer step (1.0 for ``float`` and ``binary``).
     """
 
     shape: tuple[int, ...]
@@ -47,7 +49,7 @@ class TensorType:
     @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest integer of a quantised value."""
-        if self.kind == "unsigned":
+        if self.kind in ("unsigned", "binary"):
             return 0, 2**self.bits - 1
         largest = int(2 ** (self.bits - 1) - 1)
         return -largest, largest
@@ -163,7 +165,37 @@ class Flatten:
     output: TensorType
 
 
-Op = Dense | Conv | MaxPool | Add | Activation | Flatten
+@dataclass(frozen=True)
+class Encode:
+    """Float numbers to bits by how many of a number's edges lie strictly below it, c.
+
+    ``edges`` (inputs, edges of each) float32 ascend. An input's bits lie side by side:
+    ``thermometer`` sets the first c, ``one_hot`` (one more than edges) bit c, ``gray`` those of
+    c ^ (c >> 1), the lowest first.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    output: TensorType
+    edges: FloatArray
+    code: Code = "thermometer"
+
+
+@dataclass(frozen=True)
+class BinaryDense:
+    """Bits to z = W x + b in integers, W and x of +-1: float32(z), or the bits z > 0 (strictly).
+
+    ``weight`` is bool (outputs, inputs), True for +1; ``bias`` is int32.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    output: TensorType
+    weight: AnyArray
+    bias: AnyArray
+
+
+Op = Dense | Conv | MaxPool | Add | Activation | Flatten | Encode | BinaryDense
 
 
 @dataclass(frozen=True)
@@ -209,16 +241,23 @@ class Action:
     - ``clip``: ``clip(y, low, high)`` (PPO, A2C on Box spaces)
     - ``argmax``: ``start`` + index of the largest, the first of equals (DQN; PPO on Discrete). With
       ``quantiles`` > 1 the output is (quantiles, actions) and is summed over quantiles in order.
+    - ``count``: how many outputs are above 0: ``start`` plus that, or in a Box, of the outputs
+      (elements, levels), ``low + count * ((high - low) / levels)``
 
-    ``shape`` is the environment's action shape (() for argmax); ``low`` and ``high`` are flat.
+    ``shape`` is the environment's (() for one integer); ``low`` and ``high`` are flat.
     """
 
-    kind: Literal["squash", "clip", "argmax"]
+    kind: Literal["squash", "clip", "argmax", "count"]
     shape: tuple[int, ...] = ()
     low: FloatArray | None = None
     high: FloatArray | None = None
     quantiles: int = 1
     start: int = 0
+
+    @property
+    def discrete(self) -> bool:
+        """Whether an action is one integer."""
+        return self.kind == "argmax" or (self.kind == "count" and self.low is None)
 
 
 @dataclass(frozen=True)
@@ -251,5 +290,10 @@ class PolicyData:
 
     @property
     def linears(self) -> tuple[Linear, ...]:
-        """The ops that have weights, in order."""
+        """The ops that have numbers as weights, in order."""
         return tuple(op for op in self.ops if isinstance(op, Linear))
+
+    @property
+    def weighted(self) -> tuple[Linear | BinaryDense, ...]:
+        """The ops that have weights, in order."""
+        return tuple(op for op in self.ops if isinstance(op, Linear | BinaryDense))

@@ -21,6 +21,9 @@ TOTAL_WEIGHT_LIMIT = 2**28
 MAC_LIMIT = 2**34
 """Most multiply-accumulates of one layer."""
 
+EDGE_LIMIT = 1024
+"""Most edges of one encoded input."""
+
 AXES_LIMIT = 8
 """Most axes of an observation or action."""
 
@@ -55,6 +58,13 @@ def window_shape(
         )
     check_size("its output", [*lengths, channels])
     return lengths[0], lengths[1], channels
+
+
+def code_bits(code: str, edges: int) -> int:
+    """Bits that an input with so many edges becomes."""
+    if code == "one_hot":
+        return edges + 1
+    return edges.bit_length() if code == "gray" else edges
 
 
 def check_weights(shape: Sequence[int], positions: int = 1) -> int:

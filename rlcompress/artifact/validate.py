@@ -25,7 +25,7 @@ from rlcompress.artifact.checks import (
     product,
     require,
 )
-from rlcompress.artifact.records import Action, Golden, Linear, Observation, PolicyData
+from rlcompress.artifact.records import Action, BinaryDense, Golden, Linear, Observation, PolicyData
 from rlcompress.artifact.shapes import TOTAL_WEIGHT_LIMIT, check_size
 from rlcompress.artifact.validate_ops import check_op
 
@@ -58,7 +58,7 @@ def _check_ops(policy: PolicyData) -> None:
             require(name not in names, "its name must differ from those before it")
         names.add(name)
         values.append(op.output)
-        weights += op.weight.size if isinstance(op, Linear) else 0
+        weights += op.weight.size if isinstance(op, Linear | BinaryDense) else 0
     require(
         weights <= TOTAL_WEIGHT_LIMIT,
         f"a policy must have at most {TOTAL_WEIGHT_LIMIT} weights, got {weights}",
@@ -119,9 +119,12 @@ def check_action(action: Action, outputs: int) -> None:
     if action.kind == "argmax":
         _check_argmax(action, outputs)
         return
+    if action.kind == "count":
+        _check_count(action, outputs)
+        return
     require(
         action.kind in ("squash", "clip"),
-        f"kind must be squash, clip or argmax, got {action.kind!r:.40}",
+        f"kind must be squash, clip, argmax or count, got {action.kind!r:.40}",
     )
     require(
         product(action.shape) == outputs,
@@ -147,12 +150,30 @@ def _check_argmax(action: Action, outputs: int) -> None:
     )
 
 
+def _check_count(action: Action, outputs: int) -> None:
+    require(action.quantiles == 1, f"quantiles belong to argmax, got {action.quantiles}")
+    require(
+        abs(action.start) <= _START_LIMIT,
+        f"start must lie in +-{_START_LIMIT}, got {action.start}",
+    )
+    if action.low is None and action.high is None:
+        require(tuple(action.shape) == (), f"shape of integers must be (), got {action.shape}")
+        return
+    size = product(action.shape)
+    require(
+        outputs % size == 0,
+        f"shape {action.shape} must divide the {outputs} outputs into elements of equal levels",
+    )
+    require(action.start == 0, f"start belongs to integers, got {action.start}")
+    _check_bounds(action, size)
+
+
 def _check_bounds(action: Action, outputs: int) -> None:
     low, high = action.low, action.high
     for name, bound in (("low", low), ("high", high)):
         check_array(name, bound, "float32", (outputs,))
         assert bound is not None
-        if action.kind == "squash":
+        if action.kind in ("squash", "count"):
             check_within(name, bound, -SCALE_RANGE[1], SCALE_RANGE[1])
         else:
             require(not np.isnan(bound).any(), f"{name} must not hold NaN")
@@ -179,8 +200,8 @@ def check_golden(golden: Golden, policy: PolicyData) -> None:
     if not observation.image:
         check_finite("observations", golden.observations)
     check_finite("outputs", golden.outputs)
-    if action.kind == "argmax":
-        choices = outputs // action.quantiles
+    if action.discrete:
+        choices = outputs // action.quantiles + (action.kind == "count")
         check_array("actions", golden.actions, "int64", (count,))
         check_within("actions", golden.actions, action.start, action.start + choices - 1)
     else:

@@ -26,8 +26,10 @@ from rlcompress.artifact.records import (
     BIAS_LIMIT,
     Activation,
     Add,
+    BinaryDense,
     Conv,
     Dense,
+    Encode,
     Flatten,
     Function,
     Kind,
@@ -37,6 +39,7 @@ from rlcompress.artifact.records import (
     TensorType,
 )
 from rlcompress.artifact.shapes import check_size, check_weights, window_shape
+from rlcompress.artifact.validate_binary import check_binary, check_binary_values, check_encode
 
 _ACCUMULATOR_LIMIT = 2**31 - 1
 _NAME_LIMIT = 200
@@ -58,6 +61,7 @@ def check_op(op: Op, values: Sequence[TensorType]) -> None:
         f"inputs must be values before it (0..{len(values) - 1}), got {op.inputs}",
     )
     check_type("output", op.output)
+    check_binary_values(op, values)
     check(op, *(values[index] for index in op.inputs))
 
 
@@ -70,13 +74,16 @@ def check_type(what: str, value: TensorType) -> None:
         value.kind in get_args(Kind),
         f"{what} kind must be one of {', '.join(get_args(Kind))}, got {value.kind!r:.40}",
     )
+    low, high = (1, 1) if value.kind == "binary" else (2, 8)
     require(
-        is_integer(value.bits) and 2 <= value.bits <= 8,
-        f"{what} bits must be in 2..8, got {value.bits!r:.40}",
+        is_integer(value.bits) and low <= value.bits <= high,
+        f"{what} bits must be in {low}..{high}, got {value.bits!r:.40}",
     )
     check_scale(f"{what} scale", value.scale)
-    if value.kind == "float":
-        require(value.scale == 1.0, f"{what} scale of a float must be 1.0, got {value.scale}")
+    if value.kind in ("float", "binary"):
+        require(
+            value.scale == 1.0, f"{what} scale of a {value.kind} must be 1.0, got {value.scale}"
+        )
 
 
 def _check_dense(op: Dense, given: TensorType) -> None:
@@ -283,4 +290,6 @@ _CHECKS: dict[type, Callable[..., Any]] = {
     Add: _check_add,
     Activation: _check_activation,
     Flatten: _check_flatten,
+    Encode: check_encode,
+    BinaryDense: check_binary,
 }

@@ -13,13 +13,17 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from rlcompress.artifact import codec, streams
 from rlcompress.artifact.records import (
     Action,
     Activation,
     Add,
+    BinaryDense,
     Conv,
     Dense,
+    Encode,
     Flatten,
     FloatArray,
     Linear,
@@ -40,11 +44,14 @@ OP_NAMES: dict[str, type[Op]] = {
     "add": Add,
     "activation": Activation,
     "flatten": Flatten,
+    "encode": Encode,
+    "binary_dense": BinaryDense,
 }
 
 DEFAULTS: dict[str, Any] = {
     "function": "none",
     "bound": 1.0,
+    "code": "thermometer",
     "stride": [1, 1],
     "padding": [0, 0],
     "multipliers": [1.0, 1.0],
@@ -59,6 +66,8 @@ DEFAULTS: dict[str, Any] = {
     "high": None,
     "quantiles": 1,
     "start": 0,
+    "bias": None,
+    "fires": False,
 }
 """Fields that are left out of the program where they have these values."""
 
@@ -106,6 +115,14 @@ class _Streams:
         self.parts.append(data)
         return record
 
+    def numbers(self, op: Op) -> dict[str, Any]:
+        """What an op has in streams."""
+        if isinstance(op, Linear):
+            return self.linear(op)
+        if isinstance(op, Encode):
+            return self.encode(op)
+        return self.binary(op) if isinstance(op, BinaryDense) else {}
+
     def linear(self, op: Linear) -> dict[str, Any]:
         weight, data = codec.write_weights(op.matrix)
         self.parts.append(data)
@@ -124,6 +141,44 @@ class _Streams:
             "multiplier": multiplier,
             "bias": [str(op.bias.dtype), bias],
         }
+
+    def encode(self, op: Encode) -> dict[str, Any]:
+        steps = even_steps(op.edges)
+        stored = op.edges if steps is None else np.stack([op.edges[:, 0], steps], axis=1)
+        layout = "each" if steps is None else "even"
+        return {"edges": [layout, int(op.edges.shape[1]), self.floats(stored)], "code": op.code}
+
+    def binary(self, op: BinaryDense) -> dict[str, Any]:
+        bits = np.packbits(op.weight.reshape(-1), bitorder="little")
+        weight, data = streams.write_integers(bits)
+        self.parts.append(data)
+        bias, bias_data = None, b""
+        if op.bias.any():
+            bias, bias_data = streams.write_integers(op.bias)
+            self.parts.append(bias_data)
+        self.layers.append(LayerBytes("bits", len(data), len(bias_data)))
+        fires = op.output.kind == "binary"
+        return {"outputs": len(op.weight), "weight": weight, "bias": bias, "fires": fires}
+
+
+def even_edges(first: FloatArray, step: FloatArray, count: int) -> FloatArray:
+    """The edges first + k * step of each input, in float32."""
+    places = np.arange(count, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        edges: FloatArray = first[:, None] + places * step[:, None]
+    return edges
+
+
+def even_steps(edges: FloatArray) -> FloatArray | None:
+    """The step of each input where ``even_edges`` gives back every edge, else None."""
+    count = edges.shape[1]
+    if count < 3:
+        return None
+    span = edges[:, -1] - edges[:, 0]
+    for step in (span / np.float32(count - 1), edges[:, 1] - edges[:, 0]):
+        if np.array_equal(even_edges(edges[:, 0], step, count), edges):
+            return np.asarray(step, np.float32)
+    return None
 
 
 def write_program(policy: PolicyData) -> tuple[bytes, tuple[LayerBytes, ...]]:
@@ -150,7 +205,7 @@ def _op(op: Op, index: int, writer: _Streams) -> dict[str, Any]:
     fields: dict[str, Any] = {"op": name, "name": op.name}
     if tuple(op.inputs) != (index,):
         fields["inputs"] = [int(value) for value in op.inputs]
-    if op.output.kind != "float" and not isinstance(op, MaxPool | Flatten):
+    if op.output.kind != "float" and not isinstance(op, MaxPool | Flatten | Encode | BinaryDense):
         fields["type"] = [op.output.kind, int(op.output.bits), float(op.output.scale)]
     if isinstance(op, Linear | Activation):
         fields |= {"function": op.function, "bound": float(op.bound)}
@@ -162,8 +217,7 @@ def _op(op: Op, index: int, writer: _Streams) -> dict[str, Any]:
         fields |= {"stride": _integers(op.stride), "padding": _integers(op.padding)}
     if isinstance(op, Add):
         fields["multipliers"] = [float(multiplier) for multiplier in op.multipliers]
-    if isinstance(op, Linear):
-        fields |= writer.linear(op)
+    fields |= writer.numbers(op)
     return _brief(fields)
 
 

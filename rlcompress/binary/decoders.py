@@ -35,9 +35,9 @@ class Decoder:
     def decode(self, z: IntArray) -> npt.NDArray[Any]:
         """Actions of outputs (n, outputs): int64 (n,), or float32 (n, *shape)."""
         if self.kind == "argmax":
-            return np.argmax(z, axis=1).astype(np.int64) + self.start
+            return np.asarray(np.argmax(z, axis=1) + self.start, np.int64)
         if self.low is None or self.high is None:
-            return (z > 0).sum(axis=1).astype(np.int64) + self.start
+            return np.asarray((z > 0).sum(axis=1) + self.start, np.int64)
         size = self.low.size
         counts = (z > 0).reshape(len(z), size, -1).sum(-1).astype(np.float32)
         low, high = self.low.reshape(-1), self.high.reshape(-1)

@@ -88,7 +88,7 @@ def even_edges(low: npt.ArrayLike, high: npt.ArrayLike, edges: int) -> FloatArra
     first = np.asarray(low, np.float32).reshape(-1, 1)
     last = np.asarray(high, np.float32).reshape(-1, 1)
     if edges == 1:
-        return (first + last) * np.float32(0.5)
+        return np.asarray((first + last) * np.float32(0.5), np.float32)
     step = (last - first) / np.float32(edges - 1)
     return np.asarray(first + np.arange(edges, dtype=np.float32) * step, np.float32)
 

@@ -118,15 +118,16 @@ class Population:
             self.native.forward_at(index, x, out)
             return out
         for one in np.unique(index):
-            out[index == one] = self._packed[one].forward(x[index == one])
+            out[index == one] = self._packed[int(one)].forward(x[index == one])
         return out
 
     def __call__(self, x: Words) -> IntArray:
         """Outputs (outputs,) of one sample (words,) through the first network."""
         if self.native is not None:
-            one: IntArray = self.native(x)
-            return one
-        return self._packed[0].forward(self._checked(x[None], (1,)))[0]
+            found: IntArray = self.native(x)
+            return found
+        outputs = self._packed[0].forward(self._checked(x[None], (1,)))
+        return outputs.reshape(-1)
 
     def _checked(self, x: Words, leading: tuple[int, ...]) -> Words:
         """Words as native code reads them; bits beyond the width must be 0."""

@@ -108,7 +108,8 @@ class BinaryNetwork:
 def _weighted_sum(layer: BinaryLayer, x: BoolArray) -> npt.NDArray[np.int64]:
     signs = 2 * x.astype(np.int64) - 1
     weights = 2 * layer.weight.astype(np.int64) - 1
-    return signs @ weights.T + layer.bias
+    total: npt.NDArray[np.int64] = signs @ weights.T + layer.bias
+    return total
 
 
 def check_widths(widths: Sequence[int]) -> tuple[int, ...]:

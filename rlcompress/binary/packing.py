@@ -59,7 +59,8 @@ class PackedNetwork:
         for weights, thresholds, _ in self._layers[:-1]:
             x = pack(_differing(x, weights) < thresholds)
         weights, _, offsets = self._layers[-1]
-        return (offsets - 2 * _differing(x, weights)).astype(np.int32)
+        sums: IntArray = (offsets - 2 * _differing(x, weights)).astype(np.int32)
+        return sums
 
 
 def _differing(x: Words, weights: Words) -> npt.NDArray[np.int64]:

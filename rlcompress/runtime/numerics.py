@@ -86,7 +86,9 @@ def activate(function: Function, x: FloatArray, bound: float) -> FloatArray:
 
 def storage(held: TensorType) -> np.dtype[Any]:
     """Numpy type in which values of this tensor type are held."""
-    return np.dtype({"float": "float32", "unsigned": "uint8", "signed": "int8"}[held.kind])
+    return np.dtype(
+        "float32" if held.kind == "float" else "int8" if held.kind == "signed" else "uint8"
+    )
 
 
 def to_integers(x: FloatArray, output: TensorType) -> AnyArray:
@@ -144,16 +146,30 @@ def prepare(observation: Observation, observations: npt.ArrayLike) -> AnyArray:
 
 
 def act(action: Action, outputs: FloatArray) -> AnyArray:
-    """Actions (float32 (n, *shape), or int64 (n,) for ``argmax``) of raw outputs (n, outputs)."""
+    """Actions (float32 (n, *shape), or int64 (n,) for integers) of raw outputs (n, outputs)."""
     if action.kind == "argmax":
         best: AnyArray = np.argmax(_ranked(action, outputs), axis=1).astype(np.int64)
         return best + action.start
+    if action.kind == "count":
+        return _count(action, outputs)
     low, high = _flat(action.low), _flat(action.high)
     with np.errstate(over="ignore", invalid="ignore"):
         if action.kind == "clip":
             actions = clamp(outputs, low, high)
         else:
             actions = low + (_HALF * (tanh(outputs) + _ONE)) * (high - low)
+    return actions.reshape(-1, *action.shape)
+
+
+def _count(action: Action, outputs: FloatArray) -> AnyArray:
+    """How many outputs are above 0, as an integer or as far as that is from low to high."""
+    if action.low is None:
+        counted: AnyArray = (outputs > 0).sum(axis=1).astype(np.int64)
+        return counted + action.start
+    low, high = _flat(action.low), _flat(action.high)
+    grouped = outputs.reshape(len(outputs), low.size, -1)
+    counts = (grouped > 0).sum(axis=2).astype(np.float32)
+    actions: FloatArray = low + counts * ((high - low) / np.float32(grouped.shape[2]))
     return actions.reshape(-1, *action.shape)
 
 

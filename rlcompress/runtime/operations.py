@@ -15,8 +15,10 @@ from rlcompress.artifact.records import (
     Activation,
     Add,
     AnyArray,
+    BinaryDense,
     Conv,
     Dense,
+    Encode,
     FloatArray,
     Linear,
     MaxPool,
@@ -47,6 +49,10 @@ def compile_op(op: Op, inputs: Sequence[TensorType]) -> Run:
         return lambda a, b: add(op, a, b)
     if isinstance(op, Activation):
         return lambda x: activation(op, x, inputs[0])
+    if isinstance(op, Encode):
+        return lambda x: encode(op, x)
+    if isinstance(op, BinaryDense):
+        return lambda x: binary_dense(op, x)
     return lambda x: x.reshape(len(x), -1)
 
 
@@ -162,6 +168,27 @@ def activation(op: Activation, x: AnyArray, source: TensorType) -> AnyArray:
     with np.errstate(over="ignore", invalid="ignore"):
         real = x if source.kind == "float" else x.astype(np.float32) * np.float32(source.scale)
         return quantise(activate(op.function, real, op.bound), op.output)
+
+
+def encode(op: Encode, x: AnyArray) -> AnyArray:
+    """Bits (n, bits) of numbers (n, inputs), one byte for each."""
+    below = (x[:, :, None] > op.edges).sum(-1)
+    places = np.arange(op.output.size // len(op.edges))
+    if op.code == "thermometer":
+        bits = places < below[:, :, None]
+    elif op.code == "one_hot":
+        bits = places == below[:, :, None]
+    else:
+        bits = (below ^ (below >> 1))[:, :, None] >> places & 1
+    found: AnyArray = bits.astype(np.uint8).reshape(len(x), -1)
+    return found
+
+
+def binary_dense(op: BinaryDense, x: AnyArray) -> AnyArray:
+    """Sums of products of +-1, exact in float64, and whether they are above 0."""
+    signs, weights = 2.0 * x - 1.0, 2.0 * op.weight - 1.0
+    z: AnyArray = signs @ weights.T + op.bias
+    return (z > 0).astype(np.uint8) if op.output.kind == "binary" else z.astype(np.float32)
 
 
 def _pad(x: AnyArray, padding: tuple[int, int], value: float) -> AnyArray:

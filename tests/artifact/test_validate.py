@@ -100,7 +100,7 @@ OBSERVATIONS = {
 
 ACTIONS = {
     "no action": (mlp(action="clip"), "must be an Action"),
-    "an unknown kind": (mlp(action=replace(ACTION, kind="softmax")), "squash, clip or argmax"),
+    "an unknown kind": (mlp(action=replace(ACTION, kind="softmax")), "clip, argmax or count"),
     "a shape that does not fit": (
         mlp(action=replace(ACTION, shape=(4,))), "must have 3 elements, one per output"),
     "no bounds": (mlp(action=replace(ACTION, low=None)), "low must be an array, got NoneType"),

@@ -61,8 +61,10 @@ def save(model: BaseAlgorithm) -> bytes:
         light.__dict__.update(fields)
     stream = io.BytesIO()
     light.save(stream)
-    content: dict[str, Any] = {"algorithm": type(model).__name__}
-    root = actor_of(model).root
+    actor = actor_of(model)
+    # The algorithm's own name, also where a subclass trains it.
+    content: dict[str, Any] = {"algorithm": actor.algorithm}
+    root = actor.root
     spec = state.spec_of(root)
     if spec is not None:
         content["quantisation"] = {"spec": asdict(spec), "quantizers": state.state_dict(root)}
@@ -71,8 +73,12 @@ def save(model: BaseAlgorithm) -> bytes:
     return stream.getvalue()
 
 
-def load(path: Path | str, device: str = "cpu") -> BaseAlgorithm:
+def load(
+    path: Path | str, device: str = "cpu", *, custom_objects: Mapping[str, Any] | None = None
+) -> BaseAlgorithm:
     """The model in an SB3 zip, whatever its algorithm, quantised again where it was.
+
+    ``custom_objects`` stand in for entries of the zip, as in SB3's own ``load``.
 
     Raises:
         ValueError: where the file is not an SB3 zip or its algorithm is not supported.
@@ -84,7 +90,7 @@ def load(path: Path | str, device: str = "cpu") -> BaseAlgorithm:
         algorithm = getattr(importlib.import_module(package), name)
     except ImportError:
         raise ValueError(f"{path} holds a {name} model; install {package} to read it") from None
-    custom = _replaced(data)
+    custom = _replaced(data) | dict(custom_objects or {})
     model: BaseAlgorithm = algorithm.load(path, device=device, custom_objects=custom)
     if "quantisation" in extra:
         _quantise(model, extra["quantisation"])

@@ -1,0 +1,1 @@
+"""Compressing a policy that is already trained: its teacher, its student, and what was lost."""

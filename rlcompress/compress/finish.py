@@ -1,0 +1,174 @@
+"""What a compression ends with: the final episodes, the comparison, the table and its files."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from rlcompress.artifact import CompressedPolicy
+from rlcompress.artifact.file import write_bytes
+from rlcompress.compress.judge import engine_latency_us, latency_us
+from rlcompress.compress.outcome import Outcome, Paired, sparsest
+from rlcompress.compress.report import Line, show, show_pareto
+from rlcompress.compress.session import Session
+from rlcompress.export.freeze_parity import parity
+from rlcompress.pruning import format_report
+from rlcompress.pruning.pruner import LayerReport
+from rlcompress.sb3.actors import actor_of
+from rlcompress.sb3.pruning_callback import UNUSED
+from rlcompress.training.board import record_hparams
+from rlcompress.training.directory import SUMMARY
+from rlcompress.training.finish import FINAL_SEEDS
+from rlcompress.training.table import describe_parity
+
+_ROBUST = 4_000
+
+
+def conclude(session: Session, started: tuple[float, float]) -> None:
+    """Judge the chosen student on episodes that chose nothing; print and write what was found."""
+    plan, directory = session.plan, session.directory
+    found, model = session.result()
+    dense = session.freeze(plan.teacher.model)
+    policy = CompressedPolicy.load(session.saved(found.number, ".rlc"))
+    write_bytes(directory.actor, session.saved(found.number).read_bytes())
+    policy.save(directory.artifact)
+    paired = None
+    if session.judge is not None:
+        paired = session.judge.compare(
+            policy,
+            plan.settings.final_episodes,
+            offset=FINAL_SEEDS,
+            variant=".rlc",
+            step=session.clock,
+        )
+    held_out = session.stream[-_ROBUST:]
+    error, agreement = plan.teacher.compare(model, held_out)
+    lines = [_line("teacher", dense, session, paired), _line("student", policy, session, paired)]
+    layers = layer_report(model)
+    session.say(format_report(layers))
+    show(lines, _title(session, found), session.console)
+    same = parity(model, policy, session.stream, vec_normalize=plan.teacher.statistics)
+    session.say(describe_parity(same))
+    session.say(_say_actions(plan.teacher.matching.discrete, error, agreement, len(held_out)))
+    if plan.wish.sparsity is None:
+        best = sparsest(plan.wish, session.outcomes)
+        show_pareto(session.outcomes, best, plan.wish.tolerance, session.console)
+        _draw(session, paired)
+    wall, cpu = time.monotonic() - started[0], time.process_time() - started[1]
+    session.say(f"took {wall:.0f} s, {cpu:.0f} s of them computing, {directory.path}")
+    summary = {
+        **plan.about(),
+        "found_sparsity": found.sparsity,
+        "rows": [asdict(line) for line in lines],
+        "paired": None if paired is None else _paired(paired),
+        "action_error": error,
+        "agreement": agreement,
+        "attempts": [_attempt(one) for one in session.outcomes],
+        "gradient_steps": session.clock,
+        "observations": session.recorded.written,
+        "parity": asdict(same),
+        "layers": [asdict(layer) for layer in layers],
+        "timing": {"wall_s": wall, "cpu_s": cpu},
+    }
+    _record(session, model, paired, agreement)
+    # Last: it marks the run as finished.
+    directory.write_json(SUMMARY, summary)
+
+
+def layer_report(model: Any) -> tuple[LayerReport, ...]:
+    """One row per layer of a model whose pruned weights are zero."""
+    actor = actor_of(model)
+    rows = []
+    for excluded, layers in (("", actor.layers), (UNUSED, actor.unused)):
+        for name, layer in layers.items():
+            weight: Any = layer.weight
+            kept = weight.numel() if excluded else int((weight != 0).sum())
+            bias: Any = layer.bias
+            biases = 0 if bias is None else int(bias.numel())
+            rows.append(LayerReport(name, weight.numel(), kept, biases, excluded))
+    return tuple(rows)
+
+
+def _line(name: str, policy: CompressedPolicy, session: Session, paired: Paired | None) -> Line:
+    summary = policy.summary()
+    returns = None if paired is None else getattr(paired, name)
+    teacher = session.plan.teacher
+    sb3 = None
+    if name == "teacher":
+        shown = teacher.seen(session.stream[:16])
+        sb3 = latency_us(lambda row: teacher.model.predict(row, deterministic=True), shown)
+    return Line(
+        variant=name,
+        return_mean=None if returns is None else float(np.mean(returns)),
+        return_std=None if returns is None else float(np.std(returns)),
+        worst=None if returns is None else float(np.min(returns)),
+        episodes=0 if returns is None else len(returns),
+        weights=summary["weights"],
+        kept=summary["kept"],
+        size_bytes=summary["policy_bytes"],
+        honest_factor=summary["honest_factor"],
+        paper_factor=summary["paper_factor"],
+        engine_us=engine_latency_us(policy),
+        sb3_us=sb3,
+    )
+
+
+def _title(session: Session, found: Outcome) -> str:
+    about = session.plan.about()
+    where = about["env"] or "recorded observations"
+    return (
+        f"{about['model']} in {where}, {about['method']}, sparsity {found.sparsity:g}, "
+        f"seed {about['seed']}"
+    )
+
+
+def _say_actions(discrete: bool, error: float, agreement: float, count: int) -> str:
+    if discrete:
+        return (
+            f"Actions agree on {100 * agreement:.2f} % of {count:,} observations of the teacher's."
+        )
+    return (
+        f"Action error {error:.4f} (root mean square, in halves of the range) on {count:,} "
+        "observations of the teacher's."
+    )
+
+
+def _paired(paired: Paired) -> dict[str, float | int]:
+    return {
+        "episodes": len(paired.teacher),
+        "teacher": paired.teacher_mean,
+        "student": paired.student_mean,
+        "ratio": paired.student_mean / paired.teacher_mean if paired.teacher_mean else 0.0,
+        "difference": paired.difference,
+        "half_width": paired.half_width,
+        "loss": paired.loss,
+        "worst_teacher": min(paired.teacher),
+        "worst_student": min(paired.student),
+    }
+
+
+def _attempt(found: Outcome) -> dict[str, Any]:
+    row = asdict(replace(found, base=None, check=None))
+    del row["base"]
+    row["check"] = None if found.check is None else _paired(found.check)
+    return row
+
+
+def _draw(session: Session, paired: Paired | None) -> None:
+    from rlcompress.compress.figure import draw_pareto
+
+    path = session.directory.path / "pareto.png"
+    draw_pareto(session.outcomes, session.plan.wish.tolerance, path)
+    session.say(f"drawn in {path}")
+
+
+def _record(session: Session, model: Any, paired: Paired | None, agreement: float) -> None:
+    metrics = {"agreement": agreement}
+    if paired is not None:
+        metrics |= {"teacher": paired.teacher_mean, "student": paired.student_mean}
+    model.set_logger(session.logger)
+    model.num_timesteps = session.clock
+    record_hparams(model, session.plan.about(), metrics)

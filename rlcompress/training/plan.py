@@ -9,6 +9,7 @@ from typing import Any, Literal, cast, get_args
 import torch
 from gymnasium import spaces
 
+from rlcompress.fast import matmul
 from rlcompress.sb3.env_spec import EnvSpec, algorithm_for, network_for
 from rlcompress.sb3.networks import policy_for
 from rlcompress.spec import Granularity, PolynomialSchedule, PruneSpec, QuantSpec
@@ -104,7 +105,8 @@ def make_plan(settings: Settings, env: EnvSpec) -> Plan:
 
 
 def _check_choices(settings: Settings) -> None:
-    _choose("training", settings.training, ("sb3",))
+    _choose("training", settings.training, ("fast", "sb3"))
+    _choose("matmul", settings.matmul, ("auto", *matmul.paths(), "tf32"))
     _choose("algo", settings.algo, ("auto", *get_args(Algo)))
     if isinstance(settings.quant, str):
         _choose("quant", settings.quant, ("true", "false", "ptq"))

@@ -23,6 +23,7 @@ from rlcompress.sb3.environments import (
 )
 from rlcompress.sb3.pruning_callback import PruningCallback
 from rlcompress.sb3.qat_callback import QATCallback
+from rlcompress.training.acceleration import Acceleration
 from rlcompress.training.assemble import build_model
 from rlcompress.training.board import BoardCallback, record_hparams
 from rlcompress.training.checkpoint import CheckpointCallback, Checkpoints
@@ -58,6 +59,10 @@ class Run:
     pruning: PruningCallback | None
     qat: QATCallback | None
     drawing: DrawCallback | None
+
+    def __post_init__(self) -> None:
+        """Decide nothing before the run begins."""
+        self.acceleration = Acceleration(self.plan, self.directory, self.say)
 
     def say(self, line: str) -> None:
         """Print a line about the run, however long."""
@@ -112,6 +117,7 @@ class Run:
         self, evaluator: Evaluator, guard: FiniteGuard, board: BoardCallback, stop: StopRequest
     ) -> CheckpointCallback:
         stateful: dict[str, Stateful] = {"evaluator": evaluator, "guard": guard, "board": board}
+        stateful["acceleration"] = self.acceleration
         parts = Parts(self.model, self.pruning, self.qat, stateful)
         return CheckpointCallback(
             Checkpoints(parts, self.directory),
@@ -176,6 +182,7 @@ def prepare(
                 directory.check_free()
                 directory.describe(command, descriptions)
             run.say(spec.protocol)
+            run.acceleration.apply_(run.model)
             run.train(stop)
             stop.let_go(f"stopped while evaluating; {directory.how_to_resume}")
             run.conclude()

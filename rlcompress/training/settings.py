@@ -127,6 +127,7 @@ class Settings:
     threads: int
     resume: bool
     training: str
+    matmul: str
     n_envs: int
     eval_freq: int
     eval_episodes: int

@@ -23,6 +23,7 @@ FLOORS = {
     "fast": 2,
     "training": 3,
     "probe": 3,
+    "reporting": 3,
     "compress": 3,
     "cli": 4,
     "bench": 4,

@@ -1,0 +1,193 @@
+"""The report's figures of results: what is plotted against what, for whom; draws through plots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rlcompress.evaluation import plots
+from rlcompress.evaluation.lossless import normalised
+from rlcompress.evaluation.statistics import AGGREGATES, estimate, performance_profile
+from rlcompress.evaluation.style import colour, shade
+from rlcompress.reporting.render import Panel, Picture
+from rlcompress.reporting.run import PROBE, Run
+from rlcompress.reporting.sweep import Condition, Sweep, returns, spread
+
+PROBED_RUNS = 200
+"""Most runs whose probe is read."""
+
+_ORDER = {"dense": 0, "pruned": 1, "quantised": 2, "ptq": 3}
+"""Of the kinds in a legend."""
+
+_READING = (
+    "Marks are interquartile means over runs, bars their 95 % bootstrap intervals; with fewer than "
+    "five runs, every run is a dot and there is no interval."
+)
+
+
+def return_against_sparsity(sweep: Sweep) -> Picture | None:
+    """One panel per environment, in the form of the paper's Figures 4 to 6."""
+    if not sweep.sparsities:
+        return None
+    panels = []
+    for env in sweep.environments:
+        series = _series(sweep, env, lambda condition, runs: condition.sparsity, best=True)
+        dense = sweep.dense().get(env)
+        level = None if dense is None else estimate({env: dense})
+
+        def draw(figure: Any, series: Any = series, level: Any = level, env: str = env) -> None:
+            axes = figure.subplots()
+            plots.return_against_sparsity(axes, series, level)
+            axes.set_title(env, pad=30)
+
+        panels.append(Panel(env, draw, spoken=f"Return against sparsity in {env}"))
+    caption = f"{_READING} Diamonds: best checkpoints of the same phase. Dashed: dense runs."
+    return Picture("return_vs_sparsity", "Return against sparsity", caption, tuple(panels))
+
+
+def return_against_bytes(sweep: Sweep) -> Picture:
+    """The Pareto front of return and stored bytes, one panel per environment."""
+    caption = (
+        f"{_READING} Bytes are what is stored for the policy, indices, scales, biases and header "
+        "included. The dotted line joins what nothing smaller beats; numbers are sparsities."
+    )
+    panels = _pareto_panels(sweep, _size_of, "bytes stored")
+    return Picture("return_vs_bytes", "Return against bytes", caption, panels)
+
+
+def return_against_latency(sweep: Sweep) -> Picture | None:
+    """The Pareto front of return and the engine's latency, where runs were probed."""
+    probed = [run for run in spread(sweep.runs, len(sweep.runs)) if run.has(PROBE)]
+    latency = {run.path: engine_latency_us(run) for run in spread(probed, PROBED_RUNS)}
+    if not any(value is not None for value in latency.values()):
+        return None
+
+    def cost(runs: tuple[Run, ...]) -> float | None:
+        found = [value for run in runs if (value := latency.get(run.path)) is not None]
+        return float(np.mean(found)) if found else None
+
+    caption = (
+        f"{_READING} Latency is the native engine's median per action, observation in and action "
+        "out, batch 1, as the probe of these runs measured it."
+    )
+    panels = _pareto_panels(sweep, cost, "microseconds per action")
+    return Picture("return_vs_latency", "Return against latency", caption, panels)
+
+
+def engine_latency_us(run: Run) -> float | None:
+    """The engine's median time per action in the run's probe, None where it has none."""
+    for row in run.read_json(PROBE).get("rows", ()):
+        if (row.get("backend"), row.get("level"), row.get("batch")) == ("engine", "policy", 1):
+            found: float | None = row.get("p50_us")
+            return found
+    return None
+
+
+def aggregates(sweep: Sweep) -> Picture | None:
+    """Aggregates over environments of normalised returns, and performance profiles."""
+    dense = {env: float(np.mean(runs)) for env, runs in sweep.dense().items()}
+    dense = {env: value for env, value in dense.items() if value}
+    rows = []
+    for condition in sweep.conditions:
+        scores = normalised(sweep.scores(condition), dense)
+        if scores:
+            rows.append((condition.label, _shade(sweep, condition), scores))
+    if not rows:
+        return None
+    panels = []
+    height = 90 + 22 * len(rows)
+    for name in AGGREGATES:
+        found = [(label, shown, estimate(scores, name)) for label, shown, scores in rows]
+
+        def draw(figure: Any, found: Any = found, name: str = name) -> None:
+            target = 0.0 if name == "optimality gap" else 1.0
+            plots.aggregate_estimates(figure.subplots(), found, title=name, target=target)
+
+        panels.append(Panel(name, draw, (460, height), f"{name} of normalised returns"))
+    panels.append(Panel("performance profile", _profile_drawing(rows), (460, max(height, 320))))
+    caption = (
+        "Returns as parts of the environment's dense mean, 1 + (x - dense) / |dense|: the dashed "
+        "line is as good as dense (for the optimality gap, the shortfall, that is 0). Over "
+        f"{len(dense)} environment{'s' * (len(dense) != 1)}, last checkpoints, stratified "
+        "bootstrap intervals of 95 % where every environment has five runs."
+    )
+    return Picture("aggregates", "Aggregates and profiles", caption, tuple(panels))
+
+
+def _profile_drawing(rows: list[tuple[str, str, Any]]) -> Callable[[Any], None]:
+    values = np.concatenate([runs for _, _, scores in rows for runs in scores.values()])
+    low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
+    thresholds = np.linspace(low, high + 0.08 * (high - low), 200)
+    lines = [(label, shown, performance_profile(s, thresholds)) for label, shown, s in rows]
+
+    def draw(figure: Any) -> None:
+        plots.performance_profiles(figure.subplots(), thresholds, lines)
+
+    return draw
+
+
+def _series(
+    sweep: Sweep,
+    env: str,
+    place: Callable[[Condition, tuple[Run, ...]], float | None],
+    *,
+    best: bool = False,
+) -> list[plots.Series]:
+    """One series per kind and extra setting; points where ``place`` gives a position."""
+    found: dict[tuple[str, str], list[plots.Point]] = {}
+    for condition, runs in sweep.of(env).items():
+        x, values = place(condition, runs), returns(runs)
+        if x is None or not values.size or (best and condition.final == "dense"):
+            continue
+        others = returns(runs, "best")
+        point = plots.Point(
+            x,
+            values,
+            estimate({env: values}),
+            "dense" if condition.final == "dense" else f"{condition.sparsity:g}",
+            estimate({env: others}).value if best and others.size else None,
+        )
+        found.setdefault((condition.final, condition.extra), []).append(point)
+    series: list[plots.Series] = []
+    for (final, extra), points in sorted(found.items(), key=lambda item: _ORDER[item[0][0]]):
+        kind = "quantised" if final == "ptq" else final
+        label = ", ".join(
+            ["quantised afterwards" if final == "ptq" else final] + [extra] * bool(extra)
+        )
+        dashed = final == "ptq" or any(one.kind == kind for one in series)
+        series.append(plots.Series(label, kind, tuple(points), dashed))
+    return series
+
+
+def _pareto_panels(
+    sweep: Sweep, cost: Callable[[tuple[Run, ...]], float | None], xlabel: str
+) -> tuple[Panel, ...]:
+    panels = []
+    for env in sweep.environments:
+        series = _series(sweep, env, lambda condition, runs: cost(runs))
+        if not series:
+            continue
+
+        def draw(figure: Any, series: Any = series, env: str = env) -> None:
+            axes = figure.subplots()
+            plots.pareto(axes, series, None, xlabel=xlabel, ylabel="return")
+            axes.set_title(env, pad=30)
+
+        panels.append(Panel(env, draw, spoken=f"Return against {xlabel} in {env}"))
+    return tuple(panels)
+
+
+def _size_of(runs: tuple[Run, ...]) -> float | None:
+    rows = [run.result(run.final) for run in runs]
+    found = [row.size_bytes for row in rows if row is not None]
+    return float(np.mean(found)) if found else None
+
+
+def _shade(sweep: Sweep, condition: Condition) -> str:
+    if condition.final == "dense":
+        return colour("dense")
+    if not condition.sparsity:
+        return colour("quantised-2")
+    return shade(condition.kind, sweep.rank(condition.sparsity), len(sweep.sparsities))

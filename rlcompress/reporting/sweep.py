@@ -1,0 +1,190 @@
+"""Groups runs into conditions, and conditions into what statistics and figures take.
+
+Knows what may be compared with what (same environment, same checkpoint, equal length); computes no
+statistic of its own and draws nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from rlcompress.evaluation.curves import Curve
+from rlcompress.evaluation.statistics import FloatArray
+from rlcompress.reporting.run import Run
+
+CHECKPOINTS = ("last", "best")
+CURVE_RUNS = 400
+"""Most runs whose evaluations are read for learning curves; of more, evenly few per condition."""
+
+LONGEST_NAME = 32
+"""Letters of settings that a condition is named after; longer ones get a number and a list."""
+
+_NOT_A_CONDITION = frozenset(
+    "env seed sparsity quant resume device threads eval_freq eval_episodes final_episodes "
+    "parity_observations checkpoint_freq draw_every".split()
+)
+
+
+@dataclass(frozen=True, order=True)
+class Condition:
+    """What runs that are repeated over seeds have in common, the environment apart.
+
+    ``extra`` is what else the runs of one environment differ in ("allocation=global").
+    """
+
+    sparsity: float
+    final: str
+    extra: str = ""
+
+    @property
+    def kind(self) -> str:
+        """dense, pruned or quantised."""
+        return "quantised" if self.final == "ptq" else self.final
+
+    @property
+    def label(self) -> str:
+        """As figures and tables name it."""
+        words = [f"{self.sparsity:g}"] if self.sparsity else []
+        words += {"quantised": ["quantised"], "ptq": ["quantised afterwards"]}.get(self.final, [])
+        return ", ".join([*(words or ["dense"]), *([self.extra] if self.extra else [])])
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Finished runs, by environment and condition."""
+
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def environments(self) -> tuple[str, ...]:
+        """Environments, sorted."""
+        return tuple(sorted({run.env for run in self.runs}))
+
+    @cached_property
+    def groups(self) -> Mapping[tuple[str, Condition], tuple[Run, ...]]:
+        """Runs of each environment and condition, by seed."""
+        found: dict[tuple[str, Condition], list[Run]] = defaultdict(list)
+        names = {text: name for name, text in self.settings.items()}
+        for run in self.runs:
+            text = self._extras[run.path]
+            condition = Condition(run.sparsity, run.final, names.get(text, text))
+            found[run.env, condition].append(run)
+        return {key: tuple(sorted(runs, key=lambda r: r.seed)) for key, runs in found.items()}
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """What numbers stand for, where the settings that tell conditions apart are many."""
+        texts = sorted({text for text in self._extras.values() if len(text) > LONGEST_NAME})
+        return {f"settings {number}": text for number, text in enumerate(texts, 1)}
+
+    @cached_property
+    def _extras(self) -> dict[Path, str]:
+        """What else each run's environment has runs of, in words."""
+        found = {}
+        for env in self.environments:
+            runs = [run for run in self.runs if run.env == env]
+            keys = _varying(runs)
+            for run in runs:
+                words = (f"{k}={run.overrides[k]}" for k in keys if k in run.overrides)
+                found[run.path] = ", ".join(words)
+        return found
+
+    @cached_property
+    def conditions(self) -> tuple[Condition, ...]:
+        """All conditions of all environments, dense first, then by sparsity."""
+        return tuple(sorted({condition for _, condition in self.groups}))
+
+    @cached_property
+    def sparsities(self) -> tuple[float, ...]:
+        """Final sparsities above zero, ascending."""
+        return tuple(sorted({run.sparsity for run in self.runs if run.sparsity > 0}))
+
+    def rank(self, sparsity: float) -> int:
+        """Position of a sparsity among those of the sweep, for its shade."""
+        return self.sparsities.index(sparsity) if sparsity else 0
+
+    def of(self, env: str) -> dict[Condition, tuple[Run, ...]]:
+        """Conditions of one environment with their runs."""
+        return {c: self.groups[env, c] for c in self.conditions if (env, c) in self.groups}
+
+    def scores(
+        self, condition: Condition, checkpoint: str = "last", envs: Iterable[str] | None = None
+    ) -> dict[str, FloatArray]:
+        """Final return of each run of a condition, per environment."""
+        found = {}
+        for env in self.environments if envs is None else envs:
+            values = returns(self.groups.get((env, condition), ()), checkpoint)
+            if values.size:
+                found[env] = values
+        return found
+
+    def dense(self, checkpoint: str = "last") -> dict[str, FloatArray]:
+        """Return of dense runs per environment, what everything else is measured by.
+
+        Dense twins of full length where there are some; else what quantised runs of sparsity 0
+        were before quantisation.
+        """
+        found: dict[str, FloatArray] = {}
+        for env in self.environments:
+            runs = [r for r in self.runs if r.env == env and r.sparsity == 0]
+            values = returns([r for r in runs if r.final == "dense"], checkpoint)
+            found[env] = values if values.size else returns(runs, checkpoint, "dense")
+        return {env: values for env, values in found.items() if values.size}
+
+    def curves(self, env: str) -> dict[Condition, list[Curve]]:
+        """Evaluations over training of each run of an environment, as far as they are read."""
+        each = max(1, CURVE_RUNS // len(self.groups))
+        return {
+            condition: [curve for run in spread(runs, each) if (curve := curve_of(run)) is not None]
+            for condition, runs in self.of(env).items()
+        }
+
+
+def returns(
+    runs: Iterable[Run], checkpoint: str = "last", variant: str | None = None
+) -> FloatArray:
+    """Mean final return of each run that has the row; of its final variant if none is named."""
+    rows = (run.result(variant or run.final, checkpoint) for run in runs)
+    return np.array([row.return_mean for row in rows if row is not None])
+
+
+def spread(runs: Sequence[Run], most: int) -> Sequence[Run]:
+    """At most so many of the runs, evenly."""
+    if len(runs) <= most:
+        return runs
+    return [runs[round(i)] for i in np.linspace(0, len(runs) - 1, most)]
+
+
+def curve_of(run: Run) -> Curve | None:
+    """Mean return and phase at each evaluation; None where a run recorded none."""
+    episodes: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for row in run.evaluations():
+        episodes[row["step"], row["variant"]].append(row["return"])
+    if not episodes:
+        return None
+    keys = sorted(episodes, key=lambda key: key[0])
+    return Curve(
+        np.array([step for step, _ in keys], dtype=np.float64),
+        np.array([np.mean(episodes[key]) for key in keys]),
+        tuple(phase for _, phase in keys),
+    )
+
+
+def _varying(runs: Sequence[Run]) -> list[str]:
+    """Overrides that differ between the runs of one environment, what names a condition apart."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    keys = {key for run in runs for key in run.overrides}
+    for run in runs:
+        for key in keys:
+            seen[key].add(run.overrides.get(key, ""))
+    return sorted(
+        key
+        for key, values in seen.items()
+        if len(values) > 1 and key not in _NOT_A_CONDITION and not key.startswith("hydra")
+    )

@@ -1,0 +1,143 @@
+"""The report's numbers: one row per environment and condition, with what follows from them.
+
+The same rows are shown on the page and written as ``statistics.jsonl``; formats nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from rlcompress.evaluation.lossless import Comparison, compare
+from rlcompress.evaluation.statistics import (
+    Bootstrap,
+    Estimate,
+    Scores,
+    estimate,
+    probability_of_improvement,
+)
+from rlcompress.reporting.run import Run
+from rlcompress.reporting.sweep import CHECKPOINTS, Condition, Sweep
+
+POOLED = "all environments"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One condition in one environment (or ``POOLED``), for one checkpoint.
+
+    ``estimate`` is the IQM of returns (None where pooled: returns of different environments do not
+    add up). ``comparison`` is against dense runs, None for dense runs themselves and where there
+    are none. ``size_bytes``, ``paper_factor`` and ``honest_factor`` are means over runs.
+    """
+
+    env: str
+    condition: Condition
+    checkpoint: str
+    runs: int
+    estimate: Estimate | None
+    mean: float | None
+    improvement: float | None
+    comparison: Comparison | None
+    size_bytes: float | None = None
+    paper_factor: float | None = None
+    honest_factor: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything of the row, JSON-able."""
+        found = asdict(self)
+        condition = found.pop("condition")
+        return {"env": found.pop("env"), **condition, "label": self.condition.label, **found}
+
+
+def rows(sweep: Sweep, how: Bootstrap | None = None) -> list[Row]:
+    """The table: per environment, then pooled where conditions span several environments."""
+    return [*_each(sweep, how), *_pooled(sweep, how)]
+
+
+def _each(sweep: Sweep, how: Bootstrap | None) -> Iterator[Row]:
+    dense = {checkpoint: sweep.dense(checkpoint) for checkpoint in CHECKPOINTS}
+    for env in sweep.environments:
+        for condition, runs in sweep.of(env).items():
+            for checkpoint in CHECKPOINTS:
+                scores = sweep.scores(condition, checkpoint, [env])
+                if not scores:
+                    continue
+                base = {e: v for e, v in dense[checkpoint].items() if e == env}
+                yield Row(
+                    env,
+                    condition,
+                    checkpoint,
+                    scores[env].size,
+                    estimate(scores, "IQM", how),
+                    float(np.mean(scores[env])),
+                    *_against(condition, scores, base, how),
+                    *_sizes(runs, checkpoint),
+                )
+
+
+def _pooled(sweep: Sweep, how: Bootstrap | None) -> Iterator[Row]:
+    for condition in sweep.conditions:
+        for checkpoint in CHECKPOINTS:
+            scores = sweep.scores(condition, checkpoint)
+            if len(scores) < 2:
+                continue
+            runs = sum(len(values) for values in scores.values())
+            against = _against(condition, scores, sweep.dense(checkpoint), how)
+            yield Row(POOLED, condition, checkpoint, runs, None, None, *against)
+
+
+def _against(
+    condition: Condition, scores: Scores, dense: Scores, how: Bootstrap | None
+) -> tuple[float | None, Comparison | None]:
+    usable = {env: values for env, values in dense.items() if np.mean(values) != 0}
+    if condition.final == "dense" or not set(usable) & set(scores):
+        return None, None
+    return probability_of_improvement(scores, usable), compare(scores, usable, how=how)
+
+
+def _sizes(
+    runs: tuple[Run, ...], checkpoint: str
+) -> tuple[float | None, float | None, float | None]:
+    found = [row for run in runs if (row := run.result(run.final, checkpoint)) is not None]
+    if not found:
+        return None, None, None
+    factors = [row.paper_factor for row in found if row.paper_factor is not None]
+    return (
+        float(np.mean([row.size_bytes for row in found])),
+        float(np.mean(factors)) if factors else None,
+        float(np.mean([row.honest_factor for row in found])),
+    )
+
+
+def smallest_lossless(table: list[Row], env: str) -> Row | None:
+    """The smallest condition that is shown to lose nothing, by bytes, last checkpoints."""
+    found = [
+        row
+        for row in table
+        if (row.env, row.checkpoint) == (env, "last")
+        and row.comparison is not None
+        and row.comparison.verdict == "lossless"
+    ]
+    return min(found, key=lambda row: row.size_bytes or 0.0, default=None)
+
+
+def run_rows(sweep: Sweep) -> Iterator[dict[str, Any]]:
+    """One JSON-able row per run and checkpoint: its final variant, for further analysis."""
+    for run in sweep.runs:
+        for checkpoint in CHECKPOINTS:
+            result = run.result(run.final, checkpoint)
+            if result is not None:
+                about = {
+                    "env": run.env,
+                    "algo": run.algo,
+                    "sparsity": run.sparsity,
+                    "quant": run.quant,
+                    "seed": run.seed,
+                    "total_timesteps": run.total_timesteps,
+                    "length": run.length,
+                }
+                yield {**about, **asdict(result)}

@@ -59,7 +59,13 @@ def make_plan(settings: Settings) -> Plan:
         cases=tuple(cases),
         artifacts=artifacts,
         games=tuple(settings.games),
-        game_case=Case("nature_cnn", settings.game_sparsity, allocations[0], seed=settings.seed),
+        game_case=Case(
+            "nature_cnn",
+            settings.game_sparsity,
+            allocations[0],
+            sources["nature_cnn"],
+            settings.seed,
+        ),
         requests=tuple(
             Request(batch, 1, isa)  # type: ignore[arg-type]
             for isa, batch in product(settings.isa, settings.batch)

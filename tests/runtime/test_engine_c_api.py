@@ -24,6 +24,19 @@ def plain() -> Path:
     return build("plain")
 
 
+@pytest.fixture(scope="module")
+def counter(plain: Path) -> Path:
+    """A program that counts allocations, linked with the library."""
+    if sys.platform != "linux":
+        pytest.skip("counts in the way of ELF libraries")
+    program = plain / "count_allocations"
+    source, include = Path(__file__).with_name("count_allocations.cpp"), "rlcompress/runtime/csrc"
+    command = ["c++", "-std=c++17", "-O1", "-DRLC_DLL", f"-I{ROOT / include / 'include'}"]
+    library = [f"-L{plain}", "-lrlcompress", f"-Wl,-rpath,{plain}"]
+    subprocess.run([*command, str(source), "-o", str(program), *library], check=True)
+    return program
+
+
 def some_policies(per_kind: int) -> list[tuple[CompressedPolicy, np.random.Generator]]:
     generators = [np.random.default_rng(seed) for _ in KINDS for seed in range(per_kind)]
     kinds = [kind for kind in KINDS for _ in range(per_kind)]
@@ -35,8 +48,10 @@ def write_images(folder: Path, per_kind: int) -> list[str]:
     return [str(write_image(policy, folder / f"{i}.rlci")) for i, (policy, _) in given]
 
 
-def assert_example_equals_reference(program: list[str], folder: Path, isa: str) -> None:
-    for policy, rng in some_policies(PER_KIND):
+def assert_example_equals_reference(
+    program: list[str], folder: Path, isa: str, per_kind: int = PER_KIND
+) -> None:
+    for policy, rng in some_policies(per_kind):
         image = write_image(policy, folder / "policy.rlci")
         observations = random_observations(rng, policy.observation, 3)
         results = run_example(program, image, observations, isa)
@@ -70,6 +85,18 @@ def test_example_says_what_is_wrong(plain: Path, tmp_path: Path) -> None:
         assert message in done.stderr.decode()
 
 
+@pytest.mark.parametrize("batch", [1, 40])
+@pytest.mark.parametrize("reuse", [0, 1])
+@pytest.mark.parametrize("kind", ["mlp", "mlp_mixed", "conv", "residual", "conv_weight_only"])
+def test_calls_allocate_nothing(
+    kind: str, reuse: int, batch: int, counter: Path, tmp_path: Path
+) -> None:
+    image = write_image(random_policy(np.random.default_rng(4), kind), tmp_path / "policy.rlci")
+    command = [str(counter), str(image), str(batch), str(reuse)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+
+
 def test_damaged_images_are_refused_or_run(plain: Path, tmp_path: Path) -> None:
     images = write_images(tmp_path, 1)
     command = [str(plain / "fuzz_image"), "3000", "1", *images]
@@ -87,20 +114,34 @@ def test_damaged_images_under_sanitizers(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-5000:]
 
 
+ARM_COMPILER, ARM_EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
+
+
+@pytest.mark.parametrize(
+    ("file", "flags"), [("neon", []), ("neon_dot", ["-march=armv8.2-a+dotprod"])]
+)
+def test_arm_kernels_compile(file: str, flags: list[str]) -> None:
+    if shutil.which(ARM_COMPILER) is None:
+        pytest.skip(f"needs {ARM_COMPILER} (Debian: g++-aarch64-linux-gnu)")
+    source = ROOT / "rlcompress/runtime/csrc/kernels" / f"{file}.cpp"
+    command = [ARM_COMPILER, "-std=c++17", "-fsyntax-only", "-DRLC_ARM64", "-Wall", "-Werror"]
+    done = subprocess.run([*command, *flags, str(source)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("isa", ["neon", "neon_dot", "portable"])
 def test_arm_equals_the_reference(tmp_path: Path, isa: str) -> None:
-    compiler, emulator = "aarch64-linux-gnu-g++", "qemu-aarch64"
-    if shutil.which(compiler) is None or shutil.which(emulator) is None:
-        pytest.skip(f"needs {compiler} and {emulator} (g++-aarch64-linux-gnu, qemu-user)")
+    if shutil.which(ARM_COMPILER) is None or shutil.which(ARM_EMULATOR) is None:
+        pytest.skip(f"needs {ARM_COMPILER} and {ARM_EMULATOR} (g++-aarch64-linux-gnu, qemu-user)")
     folder = build(
         "arm64",
-        f"-DCMAKE_CXX_COMPILER={compiler}",
+        f"-DCMAKE_CXX_COMPILER={ARM_COMPILER}",
         "-DCMAKE_SYSTEM_NAME=Linux",
         "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
     )
-    program = [emulator, "-L", "/usr/aarch64-linux-gnu", str(folder / "control_loop")]
-    assert_example_equals_reference(program, tmp_path, isa)
+    program = [ARM_EMULATOR, "-L", "/usr/aarch64-linux-gnu", str(folder / "control_loop")]
+    assert_example_equals_reference(program, tmp_path, isa, per_kind=10)
 
 
 RUN_TESTS_WITH = """

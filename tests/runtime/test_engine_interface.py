@@ -3,6 +3,8 @@
 import multiprocessing
 import pickle
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +78,13 @@ def broken_observations(policy: CompressedPolicy) -> list[Any]:
     return [*broken, good.astype(np.complex64), np.full_like(good, 1e39, np.float64)]
 
 
+@pytest.mark.parametrize("isa", available_isas())
 @pytest.mark.parametrize("kind", ["vector", "image"])
 def test_errors_are_those_of_the_reference(
-    kind: str, policy: CompressedPolicy, image_policy: CompressedPolicy
+    kind: str, isa: str, policy: CompressedPolicy, image_policy: CompressedPolicy
 ) -> None:
     chosen = policy if kind == "vector" else image_policy
-    engine, reference = Engine(chosen), Reference(chosen)
+    engine, reference = Engine(chosen, isa=isa), Reference(chosen)
     for given in broken_observations(chosen):
         with pytest.raises(ValueError) as expected:
             reference(given)
@@ -127,6 +130,42 @@ def test_calls_with_out_allocate_nothing(policy: CompressedPolicy) -> None:
     for _ in range(1000):
         engine(given, out)
     assert sys.getallocatedblocks() - before < 50
+
+
+def test_batches_let_other_threads_run(image_policy: CompressedPolicy) -> None:
+    """While a batch is computed, another Python thread gets on."""
+    engine, given = Engine(image_policy, isa="portable"), observations_of(image_policy, 64)
+    times = 1
+    while (spent := seconds_of(engine, given, times)) < 0.5:
+        times = max(2 * times, int(times * 0.6 / max(spent, 1e-3)))
+    batch = np.concatenate([given] * times)
+    limits: list[float] = []
+    ready = threading.Event()
+
+    def work() -> None:
+        ready.set()
+        limits.append(time.perf_counter())
+        engine(batch)
+        limits.append(time.perf_counter())
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    ready.wait()
+    seen = [time.perf_counter()]
+    while worker.is_alive():
+        seen.append(time.perf_counter())
+        time.sleep(0.001)
+    worker.join()
+    start, end = limits
+    middle = (start + 0.25 * (end - start), end - 0.25 * (end - start))
+    assert any(middle[0] < moment < middle[1] for moment in seen)
+
+
+def seconds_of(engine: Engine, given: AnyArray, times: int) -> float:
+    batch = np.concatenate([given] * times)
+    start = time.perf_counter()
+    engine(batch)
+    return time.perf_counter() - start
 
 
 def test_discrete_actions_are_int64() -> None:

@@ -4,6 +4,9 @@ set -eu
 
 packages="
   clang
+  cmake
+  g++
+  g++-aarch64-linux-gnu
   gcc-aarch64-linux-gnu
   gcc-arm-none-eabi
   libc6-dev-arm64-cross

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rlcompress.artifact import CompressedPolicy as CompressedPolicy
     from rlcompress.export.formats import export as export
     from rlcompress.export.freeze import freeze as freeze
+    from rlcompress.probe.api import measure as measure
     from rlcompress.runtime.engine import Engine as Engine
     from rlcompress.sb3.pruning_callback import PruningCallback as PruningCallback
     from rlcompress.sb3.qat_callback import QATCallback as QATCallback
@@ -28,6 +29,7 @@ _HOMES = {
     "freeze": "rlcompress.export.freeze",
     "CompressedPolicy": "rlcompress.artifact",
     "Engine": "rlcompress.runtime.engine",
+    "measure": "rlcompress.probe.api",
 }
 
 __all__ = sorted(_HOMES)

@@ -111,11 +111,16 @@ class Turns:
                 result.measured[name] = measured
         return result
 
-    def pace(self, name: str, rate_hz: float, seconds: float) -> Paced | None:
-        """Run a loaded backend in a paced loop; None where it fails or was not loaded."""
+    def pace(
+        self, name: str, rate_hz: float, seconds: float, *, empty: bool = False
+    ) -> Paced | None:
+        """Run a loaded backend in a paced loop; None where it fails or was not loaded.
+
+        ``empty``: its process runs the loop, but nothing in it.
+        """
         if name not in self._ready:
             return None
-        answer = self._ready[name][0].ask(PaceRequest(rate_hz, seconds))
+        answer = self._ready[name][0].ask(PaceRequest(rate_hz, seconds, empty))
         return answer if isinstance(answer, Paced) else None
 
     def _load(self, name: str) -> None:

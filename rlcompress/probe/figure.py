@@ -67,7 +67,7 @@ def latency_figure(
         handles=_patches(everything, colours),
         ncols=4,
         fontsize=8,
-        loc="outside upper center",
+        loc="outside lower center",
         frameon=False,
     )
     return figure

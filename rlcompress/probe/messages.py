@@ -35,10 +35,11 @@ class TimeRequest:
 
 @dataclass(frozen=True)
 class PaceRequest:
-    """Run what was loaded in a paced loop."""
+    """Run what was loaded in a paced loop; ``empty``: run nothing, to see the machine alone."""
 
     rate_hz: float
     seconds: float
+    empty: bool = False
 
 
 @dataclass(frozen=True)

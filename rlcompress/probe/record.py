@@ -24,6 +24,9 @@ from rlcompress.probe.subject import Subject
 from rlcompress.probe.summary import REFERENCE, refused_of, rows_of
 
 FORMAT = 1
+NOTHING = "nothing"
+"""Stands in rows of paced loops for a policy that takes no time: what the machine does alone."""
+
 Tell = Callable[[str], object]
 Samples = dict[str, npt.NDArray[np.uint32]]
 """Nanoseconds (rounds, calls) by ``backend.level.batch``."""
@@ -69,7 +72,7 @@ def _one_request(
     with Workers() as workers:
         turns = Turns(subject, workers, request, plan.spec, plan.levels)
         result = turns.measure(names, tell)
-        if request is plan.requests[0]:
+        if request is plan.requests[0] and plan.control:
             record["control"] = _control(plan, turns, tell)
     record["rows"] += rows_of(result)
     record["refused"] += refused_of(result, request.batch)
@@ -79,11 +82,13 @@ def _one_request(
 
 
 def _control(plan: Plan, turns: Turns, tell: Tell) -> list[dict[str, Any]]:
+    """Every rate: first a loop that does nothing, then the backends."""
     rows = []
     for rate in plan.settings.rates:
-        for name in plan.control:
+        for name in (NOTHING, *plan.control):
             tell(f"{name} at {rate:g} Hz")
-            paced = turns.pace(name, rate, plan.settings.control_s)
+            host, empty = (plan.control[0], True) if name == NOTHING else (name, False)
+            paced = turns.pace(host, rate, plan.settings.control_s, empty=empty)
             if paced is not None:
                 rows.append({"backend": name, **paced.summary()})
     return rows

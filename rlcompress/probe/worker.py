@@ -82,7 +82,8 @@ class Session:
     def _pace(self, message: PaceRequest) -> Paced:
         assert self._whole is not None, "a paced loop comes after load"
         timed, arguments = self._whole
-        return pace(timed.call, arguments, message.rate_hz, message.seconds)
+        call = _nothing if message.empty else timed.call
+        return pace(call, arguments, message.rate_hz, message.seconds)
 
     def _load(self, message: LoadRequest) -> Loaded:
         from rlcompress.probe.backends import BACKENDS
@@ -122,6 +123,10 @@ def _level(
     seen = subject.timed_on
     rows = batches(len(seen), batch)
     return Level(timed, [argument_of(timed, seen[row], single=runner.single) for row in rows])
+
+
+def _nothing(observation: Any) -> None:
+    return None
 
 
 def serve(source: IO[bytes], sink: IO[bytes]) -> None:

@@ -1,0 +1,60 @@
+"""The probe of a trained run and of its zip."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+import pytest
+
+from rlcompress.probe import __main__ as probe
+
+QUICK = ("rounds=2", "round_s=0.002", "warm_up_s=0.002", "rates=100", "control_s=0.05")
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["probe", *words])
+        return probe.main()
+
+    yield command
+    # Hydra leaves handlers behind that write to this test's captured output.
+    logging.getLogger().handlers.clear()
+    logging.getLogger().setLevel(logging.WARNING)
+
+
+def test_a_run_is_timed_on_what_its_policy_meets(run, small_run):
+    words = ("backends=engine,engine_reuse,sb3_predict,cuda_eager", "stream=12", "samples=false")
+    assert run(f"run={small_run}", *QUICK, *words) == 0
+    record = json.loads((small_run / "probe.json").read_text())
+    assert record["subject"]["env_id"] == record["subject"]["name"] == "Pendulum-v1"
+    assert record["subject"]["variant"] == "quantised"
+    assert record["notes"][0] == (
+        "timed on 12 consecutive observations of the policy playing Pendulum-v1"
+    )
+    ratios = {(row["backend"], row["level"]): row["ratio"] for row in record["rows"]}
+    assert ratios["engine", "policy"] == 1.0
+    # SB3's predict takes a hundred times as long: no measurement is that noisy.
+    assert ratios["sb3_predict", "policy"] > 5
+    assert ("engine_reuse", "kernel") in ratios
+    if record["machine"]["gpu"] is None:
+        assert any("no NVIDIA GPU here" in note for note in record["notes"])
+        assert {row["backend"] for row in record["refused"]} == {"cuda_eager"}
+    assert {row["backend"] for row in record["control"]} == {"nothing", "engine", "sb3_predict"}
+    assert {row["form"] for row in record["forms"]} >= {"sb3_zip", "rlc", "c_data"}
+    assert (small_run / "probe.png").exists()
+    assert not (small_run / "probe_samples.npz").exists()
+
+
+def test_a_zip_is_frozen_first(run, small_run, tmp_path):
+    out = tmp_path / "zip.json"
+    words = ("backends=engine,torch_eager", "stream=0", "level=policy", "batch=1,3")
+    assert run(f"run={small_run / 'actor.zip'}", f"out={out}", *QUICK, *words) == 0
+    record = json.loads(out.read_text())
+    assert record["subject"]["kind"] == "zip"
+    assert {(row["backend"], row["batch"]) for row in record["rows"]} == {
+        (name, batch) for name in ("engine", "torch_eager") for batch in (1, 3)
+    }
+    assert record["refused"] == []

@@ -27,6 +27,7 @@ TIMES = {"p50_us": "p50 us", "p99_us": "p99 us"}
 PEERS = {
     "ratio_to_best_peer": "best peer / ours",
     "best_peer": "best peer",
+    "ratio_to_held_peer": "best held peer / ours",
     "ratio_to_sb3": "SB3 / ours",
 }
 COLUMNS = {"backend": "backend", "what": "timed", **TIMES, **PEERS}
@@ -64,6 +65,9 @@ RATIOS = {
     "ratio_to_no_reuse": "engine",
 }
 """How many times longer another backend takes than ours, by the name of the column."""
+
+HELD = ("openvino_float", "openvino_int8", "torch_eager", "torch_script")
+"""Peers that have a switch for the instruction sets they use; others take all there are."""
 
 
 class Run:
@@ -170,6 +174,8 @@ def comparison_rows(result: Comparison, labels: Mapping[str, Any]) -> list[Row]:
         }
         if BACKENDS[measured.backend].ours:
             row |= _ratios(measured, best, result)
+            if labels.get("isa") == "avx2":
+                row |= _held(measured, result)
         rows.append(row)
     for name, refused in result.refused.items():
         rows.append({**labels, "backend": name, "note": f"{refused.state}: {refused.reason}"})
@@ -186,6 +192,13 @@ def _ratios(measured: Measurement, best: Measurement | None, result: Comparison)
         if other is not None and name != measured.backend:
             row[column] = round(other.ratio_to(measured), 3)
     return row
+
+
+def _held(measured: Measurement, result: Comparison) -> Row:
+    """Against the best of those peers that were held to the same instruction set."""
+    held = [result.measured[name] for name in HELD if name in result.measured]
+    best = min(held, key=lambda one: one.p50_us, default=None)
+    return {} if best is None else {"ratio_to_held_peer": round(best.ratio_to(measured), 3)}
 
 
 def _labels(path: Path, policy: CompressedPolicy) -> Row:

@@ -204,6 +204,19 @@ def test_rows_of_what_was_refused() -> None:
     assert rows[2]["note"] == "absent: not installed" and "p50_us" not in rows[2]
 
 
+def test_peers_held_to_the_same_instructions_are_compared_apart() -> None:
+    times = {"engine": 2.0, "onnxruntime_int8": 4.0, "openvino_int8": 10.0, "torch_eager": 30.0}
+    result = Comparison(
+        {
+            name: Measurement(name, "policy", 1, 1, np.full((2, 4), t), "m")
+            for name, t in times.items()
+        }
+    )
+    ours = comparison_rows(result, {"isa": "avx2"})[0]
+    assert ours["ratio_to_best_peer"] == 2.0 and ours["ratio_to_held_peer"] == 5.0
+    assert "ratio_to_held_peer" not in comparison_rows(result, {"isa": "native"})[0]
+
+
 def test_recorded_play_is_seeded_and_consecutive() -> None:
     pytest.importorskip("ale_py")
     assert game_id("Pong") == "PongNoFrameskip-v4" and game_id("ALE/Pong-v5") == "ALE/Pong-v5"

@@ -54,10 +54,10 @@ def c_dense_float(subject: Subject, request: Request) -> Runner:
     library = compiler.library({"dense.c": source.text() + _CLOCK}, "-O3")
     for index, values in enumerate(source.parameters):
         library.set(index, ctypes.c_void_p(values.ctypes.data))
-    argmax = subject.policy.action.kind == "argmax"
+    discrete = subject.policy.action.discrete
     # The addresses stay valid while the runner holds what they point to.
     return _runner(
-        library, subject, request, ctypes.c_int64 if argmax else ctypes.c_float, source.parameters
+        library, subject, request, ctypes.c_int64 if discrete else ctypes.c_float, source.parameters
     )
 
 
@@ -72,8 +72,8 @@ def c_export(subject: Subject, request: Request) -> Runner:
     files["run.c"] = f"{define}{_EXPORTED}{_CLOCK}"
     units = ["run.c", *(name for name in RUNTIME if name.endswith(".c"))]
     library = Compiler.found(request).library(files, "-O3", "-std=gnu11", units=units)
-    argmax = subject.policy.action.kind == "argmax"
-    return _runner(library, subject, request, ctypes.c_int32 if argmax else ctypes.c_float)
+    discrete = subject.policy.action.discrete
+    return _runner(library, subject, request, ctypes.c_int32 if discrete else ctypes.c_float)
 
 
 def _runner(

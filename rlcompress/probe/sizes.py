@@ -25,10 +25,10 @@ def _forms(subject: Subject) -> Iterator[tuple[str, str, int]]:
         size = subject.model_path.stat().st_size
         yield "sb3_zip", "SB3 zip, with critics and optimizers", size
     yield "dense_float32", "weights and biases, float32, zeros included", summary["dense_bytes"]
-    # Needs the onnx package.
-    with contextlib.suppress(ImportError, ValueError):
-        yield "onnx_float", "ONNX, float32", len(onnx_bytes(subject, "float"))
-        yield "onnx_int8", "ONNX, int8", len(onnx_bytes(subject, "int8"))
+    if not subject.binary:
+        with contextlib.suppress(ImportError, ValueError):  # Needs the onnx package.
+            yield "onnx_float", "ONNX, float32", len(onnx_bytes(subject, "float"))
+            yield "onnx_int8", "ONNX, int8", len(onnx_bytes(subject, "int8"))
     yield "rlc", "artifact on disk, with golden data and metadata", summary["total_bytes"]
     yield "rlc_policy", "artifact, the policy alone", summary["policy_bytes"]
     yield "engine_image", "image that the engine loads", len(engine_image(policy))

@@ -8,7 +8,15 @@ from typing import Literal
 
 import numpy as np
 
-from rlcompress.artifact import AnyArray, CompressedPolicy, Golden, Linear, Op
+from rlcompress.artifact import (
+    AnyArray,
+    BinaryDense,
+    CompressedPolicy,
+    Encode,
+    Golden,
+    Linear,
+    Op,
+)
 from rlcompress.export.dequantise import dequantised
 from rlcompress.runtime.reference import with_golden
 
@@ -22,7 +30,8 @@ class Subject:
     ``policy`` is the artifact, ``floating`` the same network in float32, ``filled`` the artifact
     with a small number for every zero weight: another network, but what a dense one costs.
     ``model_path`` is the SB3 zip that the policy came from, for backends that need one. ``stream``
-    are consecutive observations to time on, in order (None: the golden ones, in turn).
+    are consecutive observations to time on, in order (None: the golden ones, in turn). Networks of
+    single bits have one form only, which stands for all three.
     """
 
     policy: CompressedPolicy
@@ -35,6 +44,11 @@ class Subject:
     def observations(self) -> AnyArray:
         """The golden observations."""
         return golden_of(self.policy).observations
+
+    @property
+    def binary(self) -> bool:
+        """Whether this is a network of single bits."""
+        return any(isinstance(op, Encode | BinaryDense) for op in self.policy.ops)
 
     @property
     def timed_on(self) -> AnyArray:
@@ -52,6 +66,9 @@ def make_subject(
 ) -> Subject:
     """The subject of an artifact with golden data."""
     observations = golden_of(policy).observations
+    bare = Subject(policy, policy, policy, model_path, stream)
+    if bare.binary:
+        return bare
     return Subject(
         policy,
         with_golden(dequantised(policy), observations),

@@ -92,6 +92,8 @@ class Session:
         self._levels, self._whole = {}, None
         self._entered.close()
         backend, subject, request = BACKENDS[message.backend], message.subject, message.request
+        if subject.binary and not (backend.ours and backend.form == "policy"):
+            raise Unavailable("does not run networks of single bits")
         self._own = backend.what
         self._meters = Meters(gpu=backend.device == "cuda")
         before = _memory()

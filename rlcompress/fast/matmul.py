@@ -28,6 +28,9 @@ SECONDS = 0.1
 ERROR_LIMIT = 1e-6
 """Largest error, relative to the product of absolute values, of what counts as float32."""
 
+ROUNDING = ("bf16", "tf32")
+"""Paths that round what they multiply: only by hand, however small their error looks."""
+
 _ADVANTAGE = 1.05  # A path that is no faster than this is not worth other bits than SB3's.
 _WIDEST = 1024  # Products larger than this say nothing new and would eat up the time.
 
@@ -109,7 +112,7 @@ def products_of(module: nn.Module, batch: int) -> list[Product]:
 
 
 def _measure(products: Sequence[Product], seconds: float) -> Choice:
-    candidates = list(paths())
+    candidates = [name for name in paths() if name not in ROUNDING]
     errors = {name: _error(name, products) for name in candidates}
     able = [name for name in candidates if name == DEFAULT or errors[name] <= ERROR_LIMIT]
     best = dict.fromkeys(able, float("inf"))

@@ -88,7 +88,7 @@ def draw_panel(
             alpha=0.6,
             linewidth=0,
         )
-        last = row["p999_us"] or row["p99_us"] or row["p90_us"] or row["max_us"]
+        last = _last(row)
         axes.plot([row["min_us"], last], [place, place], color=colour, linewidth=1)
         axes.plot([row["p50_us"]], [place], marker="|", color="black", markersize=7)
         axes.annotate(
@@ -100,6 +100,8 @@ def draw_panel(
             va="center",
         )
     axes.set_xscale("log")
+    # A single slow call would leave half of the panel empty.
+    axes.set_xlim(min(row["min_us"] for row in rows) / 1.5, 3 * max(_last(row) for row in rows))
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_yticks(range(len(rows)), [row["backend"] for row in reversed(rows)], fontsize=8)
     axes.grid(axis="x", which="major", alpha=0.3)
@@ -110,6 +112,11 @@ def draw_panel(
 def kind_of(row: Mapping[str, Any]) -> str:
     """Which colour a row has."""
     return "ours" if row["ours"] and row["form"] == "policy" else str(row["form"])
+
+
+def _last(row: Mapping[str, Any]) -> float:
+    """The highest percentile that is known."""
+    return float(row["p999_us"] or row["p99_us"] or row["p90_us"] or row["max_us"])
 
 
 def _rows(rows: Sequence[Mapping[str, Any]], level: str, batch: int | None) -> list[Any]:

@@ -119,6 +119,7 @@ def _module(op: Op, policy: CompressedPolicy) -> nn.Module:
         return _Add()
     if isinstance(op, Flatten):
         return nn.Flatten() if _may_stay_channels_first(op, policy) else _ChannelsLastFlatten()
+    assert isinstance(op, Activation), "networks of bits are refused before"
     return _Function(nn.Identity(), op)
 
 

@@ -26,7 +26,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rlcompress.grid import expanded
 from rlcompress.training.errors import Interrupted, TrainingStopped
+from rlcompress.training.sweep_status import ERROR
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 S = TypeVar("S")
@@ -81,6 +83,7 @@ def run(entry: EntryPoint[Any]) -> int:
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
         with _hydra_raises(), contextlib.redirect_stderr(_Stderr(sys.stderr)):
+            sys.argv[1:] = expanded(sys.argv[1:], config_dir(), entry.name)
             task()
     except _Reported as error:
         return error.code
@@ -107,17 +110,17 @@ def _job(entry: EntryPoint[Any], config: DictConfig) -> None:
         settings = OmegaConf.to_object(config)
         work = entry.check(settings, job)
     except (ValueError, OSError, OmegaConfBaseException) as error:
-        _say(_where() + _one_line(error, entry.schema))
         if HydraConfig.get().verbose:
             traceback.print_exc()
-        raise _Reported(BAD_INPUT) from None
+        raise _expected(_one_line(error, entry.schema), BAD_INPUT, job.directory) from None
     except Exception as error:
         raise _unexpected(error, job.directory) from None
+    with contextlib.suppress(OSError):
+        (job.directory / ERROR).unlink(missing_ok=True)
     try:
         work()
     except TrainingStopped as error:
-        _say(_where() + _one_line(error, entry.schema))
-        raise _Reported(FAILED) from None
+        raise _expected(_one_line(error, entry.schema), FAILED, job.directory) from None
     except Exception as error:
         raise _unexpected(error, job.directory) from None
 
@@ -147,6 +150,14 @@ def _where() -> str:
     return f"job {config.job.num} ({' '.join(config.overrides.task)}): "
 
 
+def _expected(line: str, code: int, directory: Path) -> _Reported:
+    """Report what went wrong; a job of a sweep keeps its line, for who looks at the sweep later."""
+    _say(_where() + line)
+    if _where():
+        _keep(f"{line}\n", directory)
+    return _Reported(code)
+
+
 def _unexpected(error: Exception, directory: Path) -> _Reported:
     """Report a mistake of ours: one line here, the traceback in the run's directory."""
     text = "".join(traceback.format_exception(error))
@@ -154,18 +165,19 @@ def _unexpected(error: Exception, directory: Path) -> _Reported:
     if HydraConfig.get().verbose:
         sys.stderr.write(text)
     else:
-        line += f" ({_keep_traceback(text, directory)})"
+        kept = _keep(text, directory)
+        line += f" (traceback in {kept})" if kept else " (hydra.verbose=true shows the traceback)"
     _say(line)
     return _Reported(FAILED)
 
 
-def _keep_traceback(text: str, directory: Path) -> str:
-    """Write a traceback where the job has a directory of its own; says where to find it."""
+def _keep(text: str, directory: Path) -> Path | None:
+    """Write down why a job failed, where it has a directory of its own; says where."""
     if directory != Path.cwd():
         with contextlib.suppress(OSError):
-            (directory / "error.txt").write_text(text)
-            return f"traceback in {directory / 'error.txt'}"
-    return "hydra.verbose=true shows the traceback"
+            (directory / ERROR).write_text(text)
+            return directory / ERROR
+    return None
 
 
 def _say(line: str) -> None:

@@ -38,7 +38,8 @@ def as_it_was(settings: Settings, directory: Path) -> Settings:
     path = directory / ".hydra" / "config.yaml"
     if not path.is_file():
         return replace(settings, resume=config.mode != RunMode.MULTIRUN)
-    before = OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.load(path))
+    # A key that is younger than the run has the value that it has now.
+    before = OmegaConf.merge(OmegaConf.structured(settings), OmegaConf.load(path))
     _check_same(config.overrides.task, OmegaConf.structured(settings), before)
     found = OmegaConf.to_object(before)
     assert isinstance(found, Settings)

@@ -109,6 +109,20 @@ def test_a_failing_job_is_reported_and_the_others_run(cli_run, capfd):
     assert err == "error: job 1 (sparsity=1.5 seed=3): sparsity 1.5 is too high\n"
 
 
+def test_a_failed_job_keeps_its_reason_until_it_is_started_again(cli_run, tmp_path):
+    def check(settings, job):
+        def work():
+            raise TrainingStopped("critic_loss is nan")
+
+        return work
+
+    reason = tmp_path / "sweep" / "0" / "error.txt"
+    assert cli_run("sparsity=0.5,0.9", "-m", check=check) == cli.FAILED
+    assert reason.read_text() == "critic_loss is nan\n"
+    assert cli_run("sparsity=0.5,0.9", "-m") == 0
+    assert not reason.exists()
+
+
 def test_interrupt(cli_run, capfd):
     def check(settings, job):
         def work():

@@ -155,6 +155,7 @@ class CheckpointCallback(BaseCallback):
         *,
         stop: StopRequest,
         check: Callable[[], None],
+        leave: Callable[[int], None],
     ) -> None:
         super().__init__()
         self._checkpoints = checkpoints
@@ -162,6 +163,7 @@ class CheckpointCallback(BaseCallback):
         self._freq = freq
         self._stop = stop
         self._check = check
+        self._leave = leave
         self._saved = 0
         self._restored: dict[str, Any] | None = None
 
@@ -196,7 +198,9 @@ class CheckpointCallback(BaseCallback):
             # A checkpoint of a broken model would replace a good one.
             self._check()
             self._checkpoints.save()
-            self._saved = self.num_timesteps
+            ended, self._saved = self._ended(), self.num_timesteps
+            for end in ended:
+                self._leave(end)
         if asked:
             how = self._checkpoints.directory.how_to_resume
             self._stop.stop(f"stopped after {self.num_timesteps} steps; {how}")
@@ -211,4 +215,9 @@ class CheckpointCallback(BaseCallback):
         step, saved = self.num_timesteps, self._saved
         if step // self._freq > saved // self._freq:
             return True
-        return any(saved < end <= step for end in self._timeline.ends())
+        return bool(self._ended())
+
+    def _ended(self) -> list[int]:
+        """Ends of phases since the last checkpoint."""
+        ends = self._timeline.ends()
+        return [end for end in ends if self._saved < end <= self.num_timesteps]

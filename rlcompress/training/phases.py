@@ -17,12 +17,14 @@ class Timeline:
 
     ``pruning`` is the first and last step of the schedule (None: nothing is pruned),
     ``quantise_after`` the last step before quantisation-aware training (None: there is none).
-    ``length`` is the whole run, T and the extra steps.
+    ``length`` is the whole run, T and the extra steps. ``branch_after`` is where runs with and
+    without quantisation part: an end of a phase for both.
     """
 
     length: int
     pruning: tuple[int, int] | None = None
     quantise_after: int | None = None
+    branch_after: int | None = None
 
     def phase(self, step: int, *, quantised: bool) -> Phase:
         """Phase of a policy trained for ``step`` steps.
@@ -50,8 +52,7 @@ class Timeline:
     def ends(self) -> tuple[int, ...]:
         """Last steps of the comparable phases before the final one, in order."""
         steps = [] if self.pruning is None else [self.pruning[0]]
-        if self.quantise_after is not None:
-            steps.append(self.quantise_after)
+        steps += sorted({s for s in (self.quantise_after, self.branch_after) if s is not None})
         return tuple(step for step in steps if 0 < step < self.length)
 
     def phase_end(self, step: int, stride: int) -> int | None:

@@ -90,9 +90,7 @@ def make_plan(settings: Settings, env: EnvSpec) -> Plan:
     )
     prune, quant = _prune_spec(settings, recipe), _quant_spec(settings)
     ptq = settings.quant == "ptq"
-    extra = settings.extra_timesteps
-    if extra is None:
-        extra = round(0.2 * total) if quant is not None and not ptq else 0
+    extra = _extra(settings, total, qat=quant is not None and not ptq)
     _check_lengths(recipe, total, extra, prune)
     if quant is not None and not ptq:
         _check_extra(extra, recipe, settings.n_envs)
@@ -100,6 +98,7 @@ def make_plan(settings: Settings, env: EnvSpec) -> Plan:
         length=total + extra,
         pruning=None if prune is None else prune.schedule.window(total),
         quantise_after=total if quant is not None and not ptq else None,
+        branch_after=total,
     )
     return Plan(settings, env, algo, network, recipe, total, timeline, prune, quant, ptq)
 
@@ -180,6 +179,15 @@ def _quant_spec(settings: Settings) -> QuantSpec | None:
         skip=tuple(asked.skip),
     )
     return None if settings.quant in (False, "false") else spec
+
+
+def _extra(settings: Settings, total: int, *, qat: bool) -> int:
+    """Steps after T; a fraction that was asked for holds for every variant."""
+    if settings.extra_timesteps is not None:
+        return settings.extra_timesteps
+    if settings.extra_fraction is not None:
+        return round(settings.extra_fraction * total)
+    return round(0.2 * total) if qat else 0
 
 
 def _check_extra(extra: int, recipe: Recipe, n_envs: int) -> None:

@@ -45,6 +45,7 @@ from rlcompress.training.signals import StopRequest, caught_signals
 from rlcompress.training.snapshot import Parts, Stateful
 from rlcompress.training.store import Store
 from rlcompress.training.table import describe_parity, show
+from rlcompress.training.trunks import Sharing
 
 
 @dataclass
@@ -87,34 +88,42 @@ class Run:
         progress = ProgressCallback(evaluator, self.sparsity, self.console)
         guard = FiniteGuard(settings.eval_freq, str(self.directory.path / "phases"))
         board = BoardCallback(length)
-        saving = self._saving(evaluator, guard, board, stop)
-        trained = settings.resume and saving.restore(self.say)
+        sharing = Sharing(self.plan, self.directory, self.say)
+        saving = self._saving(evaluator, guard, board, stop, sharing.leave)
+        trained = self._restore(saving, sharing, stop)
         self.model.set_logger(configure(str(self.directory.path), ["tensorboard"]))
         if trained:
             return
         # The order matters: see the callbacks. A phase's last policy is saved before what ends it.
-        callbacks: list[BaseCallback | None] = [
-            guard,
-            PhaseEndCallback(evaluator),
-            self.pruning,
-            self.qat,
-            EvaluationCallback(evaluator),
-            board,
-            self.drawing,
-            progress,
-            saving,
-        ]
+        ending, evaluating = PhaseEndCallback(evaluator), EvaluationCallback(evaluator)
+        compressing = (self.pruning, self.qat)
+        found = (guard, ending, *compressing, evaluating, board, self.drawing, progress, saving)
+        callbacks: list[BaseCallback] = [c for c in found if c is not None]
         try:
             self.model.learn(
                 length - self.model.num_timesteps,
-                callback=[c for c in callbacks if c is not None],
+                callback=callbacks,
                 reset_num_timesteps=self.model.num_timesteps == 0,
             )
         finally:
             progress.close()
+            sharing.close()
+
+    def _restore(self, saving: CheckpointCallback, sharing: Sharing, stop: StopRequest) -> bool:
+        """Go on from this run's newest checkpoint or another run's; whether training is over."""
+        trained = self.plan.settings.resume and saving.restore(self.say)
+        if self.model.num_timesteps == 0 and sharing.take(stop):
+            trained = saving.restore(self.say)
+        sharing.undertake(self.model.num_timesteps)
+        return trained
 
     def _saving(
-        self, evaluator: Evaluator, guard: FiniteGuard, board: BoardCallback, stop: StopRequest
+        self,
+        evaluator: Evaluator,
+        guard: FiniteGuard,
+        board: BoardCallback,
+        stop: StopRequest,
+        leave: Callable[[int], None],
     ) -> CheckpointCallback:
         stateful: dict[str, Stateful] = {"evaluator": evaluator, "guard": guard, "board": board}
         stateful["acceleration"] = self.acceleration
@@ -125,6 +134,7 @@ class Run:
             self.plan.settings.checkpoint_freq,
             stop=stop,
             check=guard.check,
+            leave=leave,
         )
 
     def conclude(self) -> None:

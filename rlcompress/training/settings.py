@@ -120,6 +120,8 @@ class Settings:
     seed: int
     total_timesteps: int | None
     extra_timesteps: int | None
+    extra_fraction: float | None
+    trunks: str | None
     criterion: str
     allocation: str
     budget: str

@@ -94,7 +94,9 @@ def restore_trained_(parts: Parts, state: State) -> None:
     """Bring a fresh run to what ``take_trained`` saw."""
     model = parts.model
     for name, callback in parts.compression().items():
-        callback.load_state_dict(state["compression"][name])
+        saved = state["compression"].get(name)
+        if saved is not None and _has_begun(saved):
+            callback.load_state_dict(saved)
     if parts.qat is not None:
         parts.qat.reattach(model)
     # Masks first: applying them may turn a -0.0 in parameters that are already there into a 0.0.
@@ -110,6 +112,14 @@ def restore_trained_(parts: Parts, state: State) -> None:
         setattr(model, name, value)
     for name, other in parts.callbacks.items():
         other.load_state_dict(state["callbacks"][name])
+
+
+def _has_begun(saved: State) -> bool:
+    """Whether a callback's state holds more than a fresh one does.
+
+    Runs pruned in different ways, or quantised or not, share a checkpoint from before that.
+    """
+    return bool(saved.get("updates") or saved.get("quantizers"))
 
 
 def restore_(parts: Parts, state: State) -> str | None:

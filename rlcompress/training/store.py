@@ -129,6 +129,14 @@ class Store:
             f"no checkpoint in {self.directory} can be used: {'; '.join(problems) or 'none there'}"
         )
 
+    def files(self, path: Path) -> list[Path]:
+        """The files that the checkpoint ``path`` consists of, itself last.
+
+        Raises:
+            Damaged: it cannot be read.
+        """
+        return [*(self.replay / segment.name for segment in _read(path).segments), path]
+
     def read_segments(self, checkpoint: Checkpoint) -> Iterator[tuple[Segment, bytes]]:
         """The transitions of a checkpoint, oldest first."""
         for segment in checkpoint.segments:

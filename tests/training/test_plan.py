@@ -47,6 +47,8 @@ def test_lengths():
     assert plan.timeline.quantise_after == 10**6
     assert plan_of("quant=ptq").timeline.length == 10**6
     assert plan_of("extra_timesteps=7").timeline.length == 10**6 + 7
+    assert plan_of("extra_fraction=0.5").timeline.length == 15 * 10**5
+    assert plan_of("extra_fraction=0.5", "quant=true").timeline.length == 15 * 10**5
 
 
 def test_compression_that_is_asked_for():
@@ -83,7 +85,7 @@ def test_compression_that_is_asked_for():
         (["pruning.begin=0.9", "sparsity=0.5"], "begin < end"),
         (["n_envs=0"], "n_envs must be at least 1"),
         (["eval_freq=0"], "eval_freq must be at least 1"),
-        (["training=turbo"], "training must be one of sb3"),
+        (["training=turbo"], "training must be one of fast, sb3"),
         (["eval_episode_steps=0"], "eval_episode_steps must be at least 1"),
     ],
 )

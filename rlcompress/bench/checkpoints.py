@@ -141,6 +141,7 @@ class _Recorded:
 def _model(settings: Settings) -> Any:
     """A model with the defaults of Stable-Baselines3: those of conf/ in what costs time."""
     from stable_baselines3 import DQN, SAC
+    from stable_baselines3.common.logger import Logger
 
     from rlcompress.sb3.environments import algorithm_for, describe, make_training_env, network_for
     from rlcompress.sb3.networks import policy_for
@@ -158,7 +159,7 @@ def _model(settings: Settings) -> Any:
         total_timesteps=settings.transitions,
         frame_stack=spec.frame_stack,
     )
-    return algorithm(
+    model = algorithm(
         policy,
         make_training_env(spec, 1, seed=settings.seed),
         seed=settings.seed,
@@ -166,6 +167,9 @@ def _model(settings: Settings) -> Any:
         policy_kwargs=arguments,
         **replay.model_arguments(),
     )
+    # Without a logger of its own a model makes an empty directory.
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    return model
 
 
 def main() -> int:

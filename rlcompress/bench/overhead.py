@@ -104,6 +104,7 @@ def _trainer(settings: Settings, variant: str) -> Callable[[int], None]:
 
 def _model(settings: Settings) -> Any:
     from stable_baselines3 import DQN, SAC
+    from stable_baselines3.common.logger import Logger
 
     from rlcompress.sb3.environments import algorithm_for, describe, make_training_env, network_for
     from rlcompress.sb3.networks import policy_for
@@ -113,7 +114,7 @@ def _model(settings: Settings) -> Any:
     network = network_for(spec.observation_space)
     policy, arguments = policy_for(network, spec.observation_space, net_arch=[256, 256])
     env = make_training_env(spec, 1, seed=settings.seed)
-    return algorithm(
+    model = algorithm(
         policy,
         env,
         seed=settings.seed,
@@ -121,6 +122,9 @@ def _model(settings: Settings) -> Any:
         buffer_size=20_000,
         policy_kwargs=arguments,
     )
+    # Without a logger of its own a model makes an empty directory.
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    return model
 
 
 def main() -> int:

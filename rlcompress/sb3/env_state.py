@@ -18,6 +18,7 @@ from stable_baselines3.common import atari_wrappers
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import (
     DummyVecEnv,
+    SubprocVecEnv,
     VecEnv,
     VecEnvWrapper,
     VecFrameStack,
@@ -58,7 +59,7 @@ def capture(vec_env: VecEnv) -> State:
             for layer in _vector_layers(vec_env)
             if isinstance(layer, VecFrameStack)
         ]
-        return {"vector": vector, "envs": [_env_state(env) for env in _envs(vec_env)]}
+        return {"vector": vector, "envs": _env_states(vec_env)}
     except Unsaveable as error:
         return {"unsaved": str(error)}
 
@@ -68,27 +69,45 @@ def restore_(vec_env: VecEnv, state: State) -> None:
     stacks = [layer for layer in _vector_layers(vec_env) if isinstance(layer, VecFrameStack)]
     for stack, stacked in zip(stacks, state["vector"], strict=True):
         stack.stacked_obs.stacked_obs = stacked
-    for env, saved in zip(_envs(vec_env), state["envs"], strict=True):
-        for layer, attributes in zip(_layers(env), saved["layers"], strict=True):
-            vars(layer).update(attributes)
-        restore_core_(env.unwrapped, saved["core"])
+    base = vec_env.unwrapped
+    if isinstance(base, SubprocVecEnv):
+        for number, saved in enumerate(state["envs"]):
+            base.env_method("restore_state", saved, indices=[number])
+    else:
+        assert isinstance(base, DummyVecEnv)
+        for env, saved in zip(base.envs, state["envs"], strict=True):
+            restore_env_(env, saved)
     # Seeds given to the environments for their first reset, which is long past.
     vec_env._reset_seeds()
 
 
 def generators(vec_env: VecEnv) -> list[gymnasium.Space[Any]]:
     """Every space of the environments once, in a fixed order: each holds a random generator."""
-    found: dict[int, gymnasium.Space[Any]] = {}
     layers: list[Any] = list(_vector_layers(vec_env))
     for env in getattr(vec_env.unwrapped, "envs", ()):
         layers += [*_layers(env), env.unwrapped]
+    return _spaces(layers)
+
+
+def spaces_of(env: Env) -> list[gymnasium.Space[Any]]:
+    """Every space of one environment once, in a fixed order."""
+    return _spaces([*_layers(env), env.unwrapped])
+
+
+def _spaces(layers: list[Any]) -> list[gymnasium.Space[Any]]:
+    found: dict[int, gymnasium.Space[Any]] = {}
     for layer in layers:
         for space in (layer.action_space, layer.observation_space):
             found.setdefault(id(space), space)
     return list(found.values())
 
 
-def _env_state(env: Env) -> State:
+def capture_env(env: Env) -> State:
+    """The state of one environment with its wrappers.
+
+    Raises:
+        Unsaveable: where it is not known what that is.
+    """
     layers = []
     for layer in _layers(env):
         if type(layer) not in WRAPPERS:
@@ -96,6 +115,13 @@ def _env_state(env: Env) -> State:
         attributes = {name: getattr(layer, name) for name in WRAPPERS[type(layer)]}
         layers.append(copy.deepcopy(attributes))
     return {"layers": layers, "core": core_state(env.unwrapped)}
+
+
+def restore_env_(env: Env, state: State) -> None:
+    """Bring one freshly made environment to a state from ``capture_env``."""
+    for layer, attributes in zip(_layers(env), state["layers"], strict=True):
+        vars(layer).update(attributes)
+    restore_core_(env.unwrapped, state["core"])
 
 
 def _layers(env: Env) -> Iterator[gymnasium.Wrapper[Any, Any, Any, Any]]:
@@ -112,13 +138,20 @@ def _vector_layers(vec_env: VecEnv) -> Iterator[VecEnv]:
     yield layer
 
 
-def _envs(vec_env: VecEnv) -> list[Env]:
-    for layer in _vector_layers(vec_env):
-        if not isinstance(layer, (DummyVecEnv, VecFrameStack, VecTransposeImage)):
+def _env_states(vec_env: VecEnv) -> list[State]:
+    *above, base = _vector_layers(vec_env)
+    for layer in above:
+        if not isinstance(layer, (VecFrameStack, VecTransposeImage)):
             raise Unsaveable(f"{type(layer).__name__} cannot save its state")
-    base = vec_env.unwrapped
-    assert isinstance(base, DummyVecEnv)
-    return list(base.envs)
+    if isinstance(base, DummyVecEnv):
+        return [capture_env(env) for env in base.envs]
+    if not (isinstance(base, SubprocVecEnv) and base.has_attr("capture_state")):
+        raise Unsaveable(f"{type(base).__name__} cannot save its state")
+    found = base.env_method("capture_state")
+    for state in found:
+        if "unsaved" in state:
+            raise Unsaveable(state["unsaved"])
+    return found
 
 
 def with_strides(array: np.ndarray[Any, Any]) -> State:

@@ -14,6 +14,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
 
 from rlcompress.sb3.env_ids import make_bare
+from rlcompress.sb3.env_processes import ProcessVecEnv
 from rlcompress.sb3.env_spec import (
     ATARI_NOOPS,
     ATARI_SIDE,
@@ -50,9 +51,14 @@ def env_kind(env_id: str) -> Kind:
 
 
 def make_training_env(
-    env: str | EnvSpec, n_envs: int = 1, *, seed: int = 0, render_mode: str | None = None
+    env: str | EnvSpec,
+    n_envs: int = 1,
+    *,
+    seed: int = 0,
+    render_mode: str | None = None,
+    processes: bool = False,
 ) -> VecEnv:
-    """Environments to learn from, number i seeded with ``seed + i``.
+    """Environments to learn from, number i seeded with ``seed + i``; each in a process if asked.
 
     As in Stable-Baselines3 the monitor sits below the Atari wrappers: the returns it reports are
     unclipped and of whole games, their lengths are frames of the emulator.
@@ -62,7 +68,8 @@ def make_training_env(
     def make(number: int) -> Callable[[], Env]:
         return lambda: _make_one(spec, seed + number, training=True, render_mode=render_mode)
 
-    return _vectorise(spec, [make(number) for number in range(n_envs)], seed)
+    makers = [make(number) for number in range(n_envs)]
+    return _vectorise(spec, makers, seed, processes=processes)
 
 
 def make_evaluation_env(
@@ -103,8 +110,10 @@ def evaluation_seed(seed: int) -> int:
     return seed + EVALUATION_SEEDS
 
 
-def _vectorise(spec: EnvSpec, makers: list[Callable[[], Env]], seed: int) -> VecEnv:
-    vec_env: VecEnv = DummyVecEnv(makers)
+def _vectorise(
+    spec: EnvSpec, makers: list[Callable[[], Env]], seed: int, *, processes: bool = False
+) -> VecEnv:
+    vec_env: VecEnv = ProcessVecEnv(makers, spec.env_id) if processes else DummyVecEnv(makers)
     if spec.frame_stack > 1:
         vec_env = VecFrameStack(vec_env, spec.frame_stack, channels_order="last")
     vec_env.seed(seed)

@@ -219,6 +219,7 @@ def _build(plan: Plan, directory: RunDirectory) -> Run:
         settings.n_envs,
         seed=settings.seed,
         render_mode="rgb_array" if settings.draw_every else None,
+        processes=settings.env_processes,
     )
     evaluation_env = make_evaluation_env(
         plan.env, seed=settings.seed, max_episode_steps=settings.eval_episode_steps

@@ -131,6 +131,7 @@ class Settings:
     training: str
     matmul: str
     n_envs: int
+    env_processes: bool
     eval_freq: int
     eval_episodes: int
     final_episodes: int

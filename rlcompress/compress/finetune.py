@@ -62,8 +62,8 @@ def finetune(session: Session) -> None:
         quantise_after_training_(model, plan.quant, session.stream[: sample_size(model)])
     model.policy.set_training_mode(False)
     session.clock = total
-    error, agreement = plan.teacher.compare(model, session.stream[: 2 * sample_size(model)])
-    session.keep(model, course, error, agreement)
+    likeness = plan.teacher.compare(model, session.stream[: 2 * sample_size(model)])
+    session.keep(model, course, likeness)
     env.close()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.artifact.file import write_bytes
 from rlcompress.compress.judge import engine_latency_us, latency_us
+from rlcompress.compress.matching import Likeness
 from rlcompress.compress.outcome import Outcome, Paired, sparsest
 from rlcompress.compress.report import Line, show, show_pareto
 from rlcompress.compress.session import Session
@@ -27,7 +27,7 @@ from rlcompress.training.table import describe_parity
 _ROBUST = 4_000
 
 
-def conclude(session: Session, started: tuple[float, float]) -> None:
+def conclude(session: Session) -> None:
     """Judge the chosen student on episodes that chose nothing; print and write what was found."""
     plan, directory = session.plan, session.directory
     found, model = session.result()
@@ -45,27 +45,26 @@ def conclude(session: Session, started: tuple[float, float]) -> None:
             step=session.clock,
         )
     held_out = session.stream[-_ROBUST:]
-    error, agreement = plan.teacher.compare(model, held_out)
+    likeness = plan.teacher.compare(model, held_out)
     lines = [_line("teacher", dense, session, paired), _line("student", policy, session, paired)]
     layers = layer_report(model)
     session.say(format_report(layers))
     show(lines, _title(session, found), session.console)
     same = parity(model, policy, session.stream, vec_normalize=plan.teacher.statistics)
     session.say(describe_parity(same))
-    session.say(_say_actions(plan.teacher.matching.discrete, error, agreement, len(held_out)))
+    session.say(_say_actions(plan.teacher.matching.discrete, likeness, len(held_out)))
     if plan.wish.sparsity is None:
         best = sparsest(plan.wish, session.outcomes)
         show_pareto(session.outcomes, best, plan.wish.tolerance, session.console)
         _draw(session, paired)
-    wall, cpu = time.monotonic() - started[0], time.process_time() - started[1]
+    wall, cpu = session.spent
     session.say(f"took {wall:.0f} s, {cpu:.0f} s of them computing, {directory.path}")
     summary = {
         **plan.about(),
         "found_sparsity": found.sparsity,
         "rows": [asdict(line) for line in lines],
         "paired": None if paired is None else _paired(paired),
-        "action_error": error,
-        "agreement": agreement,
+        "likeness": asdict(likeness),
         "attempts": [_attempt(one) for one in session.outcomes],
         "gradient_steps": session.clock,
         "observations": session.recorded.written,
@@ -73,7 +72,7 @@ def conclude(session: Session, started: tuple[float, float]) -> None:
         "layers": [asdict(layer) for layer in layers],
         "timing": {"wall_s": wall, "cpu_s": cpu},
     }
-    _record(session, model, paired, agreement)
+    _record(session, model, paired, likeness)
     # Last: it marks the run as finished.
     directory.write_json(SUMMARY, summary)
 
@@ -125,14 +124,15 @@ def _title(session: Session, found: Outcome) -> str:
     )
 
 
-def _say_actions(discrete: bool, error: float, agreement: float, count: int) -> str:
+def _say_actions(discrete: bool, likeness: Likeness, count: int) -> str:
     if discrete:
         return (
-            f"Actions agree on {100 * agreement:.2f} % of {count:,} observations of the teacher's."
+            f"Actions agree on {100 * likeness.agreement:.2f} % of {count:,} observations of the "
+            f"teacher's, {100 * likeness.weighed:.2f} % with each counted by its action's lead."
         )
     return (
-        f"Action error {error:.4f} (root mean square, in halves of the range) on {count:,} "
-        "observations of the teacher's."
+        f"Action error {likeness.error:.4f} (root mean square, in halves of the range) on "
+        f"{count:,} observations of the teacher's."
     )
 
 
@@ -165,8 +165,8 @@ def _draw(session: Session, paired: Paired | None) -> None:
     session.say(f"drawn in {path}")
 
 
-def _record(session: Session, model: Any, paired: Paired | None, agreement: float) -> None:
-    metrics = {"agreement": agreement}
+def _record(session: Session, model: Any, paired: Paired | None, likeness: Likeness) -> None:
+    metrics = {"agreement": likeness.agreement, "action_error": likeness.error}
     if paired is not None:
         metrics |= {"teacher": paired.teacher_mean, "student": paired.student_mean}
     model.set_logger(session.logger)

@@ -46,14 +46,14 @@ class Gatherer:
 
     @torch.no_grad()
     def gather(self, recorded: Recorded, count: int, student: Actor | None) -> float:
-        """Add ``count`` observations (rounded up); returns how well the student matched on them.
+        """Add ``count`` observations (rounded up); returns the student's error on them.
 
         Without a student the teacher acts everywhere.
         """
         if self._last is None:
             self._env.seed(self._seed)
             self._last = np.array(self._env.reset())
-        agreements = []
+        errors = []
         for _ in range(-(-count // self.n_envs)):
             seen = self._teacher.seen(self._last)
             values = self._teacher.values(seen)
@@ -61,12 +61,12 @@ class Gatherer:
             acting = values
             if student is not None:
                 own = self._values(student, seen)
-                agreements.append(
-                    self._teacher.matching.agreement(own[~self._taught], values[~self._taught])
+                errors.append(
+                    self._teacher.matching.likeness(own[~self._taught], values[~self._taught])
                 )
                 acting = torch.where(torch.from_numpy(self._taught)[:, None], values, own)
             self._last = np.array(self._env.step(self._disturb(acting))[0])
-        return float(np.mean(agreements)) if agreements else 1.0
+        return float(np.mean([found.error for found in errors])) if errors else 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """Where the environments and the disturbances stand."""

@@ -16,6 +16,7 @@ import torch
 
 from rlcompress.compress.course import ROUNDS, Course
 from rlcompress.compress.gather import Gatherer
+from rlcompress.compress.matching import Likeness
 from rlcompress.compress.recorded import Recorded
 from rlcompress.compress.saliency import saliency
 from rlcompress.compress.student import Student
@@ -64,7 +65,7 @@ class Lesson:
         self.course = course
         self.step = 0
         self.rounds = 0
-        self.agreement = self.loss = float("nan")
+        self.error = self.loss = float("nan")
         self.float_state: dict[str, Any] | None = None
         """The student just before it was quantised, from which a sparser one can go on."""
         self.recorded = recorded
@@ -109,8 +110,8 @@ class Lesson:
             self.float_state = self.student.state_dict()
 
     @torch.no_grad()
-    def compare(self, count: int) -> tuple[float, float]:
-        """Error and agreement on the newest ``count`` observations."""
+    def compare(self, count: int) -> Likeness:
+        """How alike student and teacher are on the newest ``count`` observations."""
         seen, wanted = self.recorded.newest(count)
         found = torch.cat(
             [
@@ -120,7 +121,7 @@ class Lesson:
                 for i in range(0, len(seen), 256)
             ]
         )
-        return self._matching.error(found, wanted), self._matching.agreement(found, wanted)
+        return self._matching.likeness(found, wanted)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but what is recorded; between two steps."""
@@ -129,7 +130,7 @@ class Lesson:
             "step": self.step,
             "rounds": self.rounds,
             "updates": self._updates,
-            "agreement": self.agreement,
+            "error": self.error,
             "loss": self.loss,
             "temperature": self._matching.temperature,
             "student": self.student.state_dict(),
@@ -143,7 +144,7 @@ class Lesson:
         """Go on from ``state_dict()``; returns why episodes start anew where they do."""
         self.course = state["course"]
         self.step, self.rounds, self._updates = state["step"], state["rounds"], state["updates"]
-        self.agreement, self.loss = state["agreement"], state["loss"]
+        self.error, self.loss = state["error"], state["loss"]
         self.float_state = state["float_state"]
         self.student.load_state_dict(state["student"])
         self._generator.bit_generator.state = state["generator"]
@@ -161,7 +162,7 @@ class Lesson:
             student = None if self.step == 0 else self.student.actor
             found = self._gatherer.gather(self.recorded, self._per_round, student)
             if student is not None:
-                self.agreement = found
+                self.error = found
             self.rounds += 1
         if first and self.step == 0:
             _, wanted = self.recorded.newest(8192)

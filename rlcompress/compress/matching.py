@@ -24,6 +24,21 @@ _SMALLEST = 1e-6
 
 
 @dataclass(frozen=True)
+class Likeness:
+    """How alike the actions of two policies are on some observations.
+
+    ``error`` is the root mean square of the differences in halves of the action's range, or the
+    part of other actions where they are discrete. ``agreement`` is the part of equal actions, and
+    ``weighed`` the same with each observation counted by how much the teacher prefers its action:
+    where two actions are as good as each other, either will do. Both are 1 for continuous actions.
+    """
+
+    error: float
+    agreement: float = 1.0
+    weighed: float = 1.0
+
+
+@dataclass(frozen=True)
 class Matching:
     """How outputs of one kind of actor are compared.
 
@@ -107,17 +122,18 @@ class Matching:
         assert self.low is not None and self.high is not None
         return torch.clamp(self._middle + unit * self._half, self.low, self.high)
 
-    def agreement(self, student: torch.Tensor, teacher: torch.Tensor) -> float:
-        """Part of the observations with the same action; 1 minus the error where continuous."""
-        if self.discrete:
-            return float((student.argmax(1) == teacher.argmax(1)).float().mean())
-        return 1.0 - self.error(student, teacher)
-
-    def error(self, student: torch.Tensor, teacher: torch.Tensor) -> float:
-        """Root mean square of the actions' differences, or the part of other actions."""
-        if self.discrete:
-            return 1.0 - self.agreement(student, teacher)
-        return float((self.unit(student) - self.unit(teacher)).square().mean().sqrt())
+    def likeness(self, student: torch.Tensor, teacher: torch.Tensor) -> Likeness:
+        """How alike the actions are that these outputs stand for."""
+        if not self.discrete:
+            difference = self.unit(student) - self.unit(teacher)
+            return Likeness(float(difference.square().mean().sqrt()))
+        same = (student.argmax(1) == teacher.argmax(1)).double()
+        agreement = float(same.mean())
+        if teacher.shape[1] < 2:
+            return Likeness(1.0 - agreement, agreement)
+        best = teacher.topk(2).values.double()
+        lead = best[:, 0] - best[:, 1] + _SMALLEST
+        return Likeness(1.0 - agreement, agreement, float((same * lead).sum() / lead.sum()))
 
     def _difference(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         if self.head == "squash":

@@ -27,9 +27,9 @@ def one_shot(session: Session) -> None:
         student.prune_(course.final, _scores(session, student, prepared), plan.manner.allocation)
         if plan.quant is not None:
             student.quantise_(plan.quant, prepared)
-        error, agreement = plan.teacher.compare(student.model, stream[: 2 * count])
+        likeness = plan.teacher.compare(student.model, stream[: 2 * count])
         session.clock += 1
-        session.keep(student.model, course, error, agreement)
+        session.keep(student.model, course, likeness)
 
 
 def _scores(session: Session, student: Student, prepared: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""What came of each attempt, and which course to take next: pure functions, no torch, no files."""
+"""What came of each attempt, and which course to take next: pure functions, no files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from rlcompress.compress.course import Course
+from rlcompress.compress.matching import Likeness
 
 LADDER = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Sparsities that a search climbs, before it looks between the last two."""
@@ -18,9 +19,6 @@ LADDER = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 CONFIDENT = 0.5
 """Part of the tolerance that a check may lose and still end the attempts early: it has few
 episodes, and the final ones are others."""
-
-AGREEING = 0.97
-"""Agreement of discrete actions below which another, longer attempt is made while there is one."""
 
 _LEVEL = 0.95
 
@@ -66,15 +64,14 @@ class Paired:
 class Outcome:
     """One attempt: its course, how it was judged, what it weighs, and where it lies.
 
-    ``check`` is None where there is no environment. ``error`` and ``agreement`` are of actions on
+    ``check`` is None where there is no environment. ``likeness`` is that of actions on
     observations that the student met last. ``base`` is the float student, for sparser ones.
     """
 
     number: int
     course: Course
     check: Paired | None
-    error: float
-    agreement: float
+    likeness: Likeness
     discrete: bool
     kept: int
     size_bytes: int
@@ -90,15 +87,15 @@ class Outcome:
         """Whether the check shows no loss above ``tolerance``."""
         return self.check is None or self.check.loss <= tolerance
 
-    def convincing(self, tolerance: float) -> bool:
+    def convincing(self, wish: Wish) -> bool:
         """Whether a longer attempt is not worth its time."""
-        alike = not self.discrete or self.agreement >= AGREEING
-        return alike and self.within(CONFIDENT * tolerance)
+        alike = self.likeness.weighed >= wish.agreement
+        return alike and self.within(CONFIDENT * wish.tolerance)
 
     def __str__(self) -> str:
-        how = f"action error {self.error:.4f}"
+        how = f"action error {self.likeness.error:.4f}"
         if self.discrete:
-            how = f"agreement {self.agreement:.4f}"
+            how = f"agreement {self.likeness.agreement:.4f}"
         text = f"attempt {self.number + 1}: sparsity {self.sparsity:g}, "
         text += f"{self.course.steps:,} steps, {how}"
         if self.check is not None:
@@ -113,7 +110,7 @@ class Wish:
     """What a run is after: a sparsity, or None for the sparsest within ``tolerance``.
 
     ``lengths`` are gradient steps of the attempts, each tried only where the ones before did not
-    convince.
+    convince. ``agreement`` is how much of a discrete teacher's preferences an attempt has to share.
     """
 
     sparsity: float | None
@@ -121,6 +118,7 @@ class Wish:
     lengths: tuple[int, ...]
     quantise: bool
     learning_rate: float
+    agreement: float = 0.0
 
     def course(self, sparsity: float, length: int, initial: float = 0.0) -> Course:
         """A course for this wish."""
@@ -131,7 +129,7 @@ def next_course(wish: Wish, done: Sequence[Outcome]) -> Course | None:
     """The course of the next attempt; None where the run is over."""
     if wish.sparsity is None:
         return _climb(wish, done)
-    if len(done) == len(wish.lengths) or (done and done[-1].convincing(wish.tolerance)):
+    if len(done) == len(wish.lengths) or (done and done[-1].convincing(wish)):
         return None
     return wish.course(wish.sparsity, wish.lengths[len(done)])
 
@@ -155,7 +153,7 @@ def chosen(wish: Wish, done: Sequence[Outcome]) -> Outcome:
         found = sparsest(wish, done)
         if found is not None:
             return found
-    alike = [found for found in done if found.convincing(wish.tolerance)]
+    alike = [found for found in done if found.convincing(wish)]
     if alike:
         return alike[-1]
     # Longer attempts see more; returns of few episodes must differ clearly to say otherwise.
@@ -167,7 +165,7 @@ def chosen(wish: Wish, done: Sequence[Outcome]) -> Outcome:
 
 
 def _loss(found: Outcome) -> float:
-    return found.error if found.check is None else found.check.loss
+    return found.likeness.error if found.check is None else found.check.loss
 
 
 def _climb(wish: Wish, done: Sequence[Outcome]) -> Course | None:

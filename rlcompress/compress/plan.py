@@ -120,6 +120,7 @@ def make_plan(settings: Settings, say: Callable[[str], None]) -> Plan:
         _lengths(settings, teacher),
         quantised and settings.method != "oneshot",
         _rate(settings, teacher),
+        settings.agreement if teacher.matching.discrete else 0.0,
     )
     ptq = settings.quant not in (False, "false") and not wish.quantise
     plan = Plan(settings, teacher, spec, recorded, manner, wish, ptq)
@@ -158,6 +159,8 @@ def _check_numbers(settings: Settings) -> None:
         )
     if not 0 < settings.tolerance < 1:
         raise ValueError(f"tolerance must be in (0, 1), got {settings.tolerance}")
+    if not 0 <= settings.agreement <= 1:
+        raise ValueError(f"agreement must be in [0, 1], got {settings.agreement}")
 
 
 def _sparsity(settings: Settings) -> float | None:

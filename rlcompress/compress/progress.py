@@ -1,4 +1,4 @@
-"""Shows where a compression stands: a live bar on a terminal, a line now and then elsewhere."""
+"""Shows where a compression stands: a bar on a terminal, lines elsewhere, curves in TensorBoard."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from stable_baselines3.common.logger import Logger
 
 from rlcompress.compress.lesson import Lesson
 from rlcompress.training.progress import LINE_EVERY_S
@@ -64,3 +65,16 @@ class Bar:
             self._bar.add_task("", total=1, status="")
             self._bar.start()
         return self._bar
+
+
+def record(logger: Logger, lesson: Lesson, clock: int) -> None:
+    """Write where a lesson stands to TensorBoard, after ``clock`` gradient steps in all."""
+    masks = lesson.student.masks
+    logger.record("distill/loss", lesson.loss)
+    logger.record("distill/action_error", lesson.error)
+    logger.record("distill/observations", len(lesson.recorded))
+    logger.record("distill/learning_rate", lesson.course.rate(lesson.step))
+    logger.record("pruning/sparsity", masks.sparsity)
+    for name, mask in masks.masks.items():
+        logger.record(f"pruning_layers/{name}", 1.0 - masks.kept[name] / mask.numel())
+    logger.dump(clock)

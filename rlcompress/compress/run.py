@@ -50,7 +50,7 @@ def prepare(
     def work() -> None:
         with explained(directory), locked(path), caught_signals(say) as stop:
             _describe(plan, directory, command, descriptions, say)
-            with Session(plan, directory, console, stop) as session:
+            with Session(plan, directory, console, stop=stop, started=started) as session:
                 if settings.method == "distill":
                     session.teach()
                 elif settings.method == "oneshot":
@@ -58,7 +58,7 @@ def prepare(
                 else:
                     finetune(session)
                 stop.let_go(f"stopped while evaluating; {directory.how_to_resume}")
-                conclude(session, started)
+                conclude(session)
             Store(directory.checkpoints).prune(1)
 
     return work

@@ -18,9 +18,10 @@ from rlcompress.compress.gather import Gatherer
 from rlcompress.compress.journal import Journal
 from rlcompress.compress.judge import Judge, engine_latency_us
 from rlcompress.compress.lesson import Lesson
+from rlcompress.compress.matching import Likeness
 from rlcompress.compress.outcome import Outcome, base_of, chosen, next_course
 from rlcompress.compress.plan import Plan
-from rlcompress.compress.progress import Bar
+from rlcompress.compress.progress import Bar, record
 from rlcompress.evaluation.rollout import record_observations, select_golden
 from rlcompress.export.freeze import freeze
 from rlcompress.sb3.checkpoint import load, save
@@ -39,12 +40,20 @@ class Session:
     """Everything that has state while a compression is under way."""
 
     def __init__(
-        self, plan: Plan, directory: RunDirectory, console: Console, stop: StopRequest
+        self,
+        plan: Plan,
+        directory: RunDirectory,
+        console: Console,
+        *,
+        stop: StopRequest,
+        started: tuple[float, float],
     ) -> None:
         self.plan = plan
         self.directory = directory
         self.console = console
         self.outcomes: list[Outcome] = []
+        self._before = (0.0, 0.0)
+        self._started = started
         self.clock = 0
         self.recorded = plan.recorded()
         self.stop = stop
@@ -88,6 +97,15 @@ class Session:
         self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     @property
+    def spent(self) -> tuple[float, float]:
+        """Wall and processor seconds, those of interrupted runs up to their checkpoint included."""
+        wall, cpu = self._started
+        return (
+            self._before[0] + time.monotonic() - wall,
+            self._before[1] + time.process_time() - cpu,
+        )
+
+    @property
     def stream(self) -> NDArray[Any]:
         """Observations as the teacher meets them, in the environment's own form."""
         if self._stream is None:
@@ -121,6 +139,7 @@ class Session:
             self._record_given()
             return None
         self.outcomes, self.clock = list(state["outcomes"]), state["clock"]
+        self._before = state["spent"]
         if self.judge is not None:
             self.judge.remembered = dict(state["remembered"])
         if state["lesson"] is None:
@@ -175,7 +194,7 @@ class Session:
             lesson.advance()
             self.clock += 1
             if self.clock % _LOG_EVERY == 0 or lesson.done:
-                self._log(lesson)
+                record(self.logger, lesson, self.clock)
                 self._bar.show(name, lesson)
 
     def _save_if_due(self, lesson: Lesson) -> None:
@@ -195,29 +214,18 @@ class Session:
             "outcomes": list(self.outcomes),
             "clock": self.clock,
             "remembered": remembered,
+            "spent": self.spent,
             "gatherer": None if self._gatherer is None else self._gatherer.state_dict(),
         }
 
-    def _log(self, lesson: Lesson) -> None:
-        record = self.logger.record
-        record("distill/loss", lesson.loss)
-        record("distill/agreement", lesson.agreement)
-        record("distill/observations", len(self.recorded))
-        record("distill/learning_rate", lesson.course.rate(lesson.step))
-        record("pruning/sparsity", lesson.student.masks.sparsity)
-        for name, mask in lesson.student.masks.masks.items():
-            kept = lesson.student.masks.kept[name]
-            record(f"pruning_layers/{name}", 1.0 - kept / mask.numel())
-        self.logger.dump(self.clock)
-
     def _finish(self, lesson: Lesson) -> None:
         """Freeze, judge and keep what a lesson made."""
-        error, agreement = self._held_out(lesson)
-        self.keep(lesson.student.model, lesson.course, error, agreement, base=lesson.float_state)
+        likeness = self._held_out(lesson)
+        self.keep(lesson.student.model, lesson.course, likeness, base=lesson.float_state)
         self._journal.save(self.clock, self._state(None))
         self._saved_at = time.monotonic()
 
-    def _held_out(self, lesson: Lesson) -> tuple[float, float]:
+    def _held_out(self, lesson: Lesson) -> Likeness:
         if self.plan.spec is not None:
             return lesson.compare(_NEWEST)
         # Without an environment: on observations that nothing was learned from.
@@ -229,8 +237,7 @@ class Session:
         self,
         model: Any,
         course: Course,
-        error: float,
-        agreement: float,
+        likeness: Likeness,
         *,
         base: dict[str, Any] | None = None,
     ) -> Outcome:
@@ -249,8 +256,7 @@ class Session:
             number=number,
             course=course,
             check=check,
-            error=error,
-            agreement=agreement,
+            likeness=likeness,
             discrete=self.plan.teacher.matching.discrete,
             kept=summary["kept"],
             size_bytes=summary["policy_bytes"],

@@ -32,6 +32,7 @@ class Settings:
     sparsity: Union[float, str]  # noqa: UP007 (omegaconf reads this spelling on Python 3.10 too)
     quant: Union[bool, str]  # noqa: UP007
     tolerance: float
+    agreement: float
     criterion: str
     allocation: str
     seed: int

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
-from rlcompress.compress.matching import Matching
+from rlcompress.compress.matching import Likeness, Matching
 from rlcompress.sb3.actors import Actor, actor_of
 from rlcompress.sb3.observations import as_prepared, as_seen
 
@@ -80,9 +80,9 @@ class Teacher:
         actions, _ = self.model.policy.predict(self.seen(observation), deterministic=True)
         return actions, state
 
-    def compare(self, model: BaseAlgorithm, raw: NDArray[Any]) -> tuple[float, float]:
-        """Error and agreement of another model's actions on raw observations."""
+    def compare(self, model: BaseAlgorithm, raw: NDArray[Any]) -> Likeness:
+        """How alike another model's actions are on raw observations."""
         other = replace(self, model=model, actor=actor_of(model))
         seen = self.seen(np.asarray(raw))
         found, wanted = other.values(seen), self.values(seen)
-        return self.matching.error(found, wanted), self.matching.agreement(found, wanted)
+        return self.matching.likeness(found, wanted)

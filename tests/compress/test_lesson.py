@@ -54,9 +54,9 @@ def test_it_learns(teacher):
     while not lesson.done:
         lesson.advance()
         if lesson.step == 190:
-            after_pruning = lesson.compare(512)[0]
-    assert lesson.compare(512)[0] < after_pruning
-    assert lesson.compare(512)[0] < 0.1
+            after_pruning = lesson.compare(512).error
+    assert lesson.compare(512).error < after_pruning
+    assert lesson.compare(512).error < 0.1
 
 
 def test_the_teacher_is_left_alone(teacher):
@@ -88,7 +88,7 @@ def test_stopped_and_continued_is_as_if_it_had_not_stopped(teacher, at):
         second.advance()
     for name, weight in weights_of(whole).items():
         assert torch.equal(weights_of(second)[name], weight), name
-    assert second.agreement == whole.agreement
+    assert second.error == whole.error
     assert second.loss == whole.loss
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlcompress.compress.matching import Matching
+from rlcompress.compress.matching import Likeness, Matching
 from rlcompress.sb3.actors import actor_of
 from tests.sb3.models import make_model
 
@@ -31,8 +31,7 @@ def test_equal_outputs_lose_nothing(name, env):
     _, found = matching(name, env)
     outputs = torch.randn(8, 2 if found.discrete else 1)
     assert float(found.loss(outputs, outputs)) == pytest.approx(0.0, abs=1e-6)
-    assert found.error(outputs, outputs) == 0.0
-    assert found.agreement(outputs, outputs) == 1.0
+    assert found.likeness(outputs, outputs) == Likeness(0.0, 1.0, 1.0)
 
 
 def test_beyond_a_bound_is_as_good_as_further_beyond():
@@ -52,13 +51,23 @@ def test_discrete_values_count_by_their_differences():
     teacher = torch.tensor([[1.0, 2.0], [0.0, -1.0]])
     assert float(found.loss(teacher + 100.0, teacher)) == pytest.approx(0.0, abs=1e-6)
     assert float(found.loss(teacher.flip(1), teacher)) > 0.1
-    assert found.agreement(teacher.flip(1), teacher) == 0.0
+    assert found.likeness(teacher.flip(1), teacher).agreement == 0.0
     assert found.lead(teacher) == pytest.approx(1.0)
 
 
 def test_errors_are_in_halves_of_the_range():
     _, found = matching("PPO", "Pendulum-v1")
-    assert found.error(torch.tensor([[1.0]]), torch.tensor([[0.0]])) == pytest.approx(0.5)
+    likeness = found.likeness(torch.tensor([[1.0]]), torch.tensor([[0.0]]))
+    assert likeness.error == pytest.approx(0.5)
+
+
+def test_actions_that_are_nearly_as_good_count_less():
+    _, found = matching("DQN")
+    teacher = torch.tensor([[0.0, 3.0], [1.0, 0.0]])
+    student = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    likeness = found.likeness(student, teacher)
+    assert (likeness.error, likeness.agreement) == (0.5, 0.5)
+    assert likeness.weighed == pytest.approx(0.75, abs=1e-5)
 
 
 def test_disturbed_actions_stay_inside():

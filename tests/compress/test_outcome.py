@@ -1,9 +1,9 @@
 import math
 
-import numpy as np
 import pytest
 
 from rlcompress.compress.course import Course
+from rlcompress.compress.matching import Likeness
 from rlcompress.compress.outcome import (
     LADDER,
     Outcome,
@@ -17,11 +17,12 @@ from rlcompress.compress.outcome import (
 
 def outcome(number, course, loss, agreement=1.0):
     check = Paired((100.0, 100.0), (100.0 * (1 - loss), 100.0 * (1 - loss)))
-    return Outcome(number, course, check, 0.1, agreement, True, 10, 100, 1.0, {"number": number})
+    likeness = Likeness(1 - agreement, agreement, agreement)
+    return Outcome(number, course, check, likeness, True, 10, 100, 1.0, {"number": number})
 
 
 def wish(sparsity, lengths=(10, 40)):
-    return Wish(sparsity, 0.02, lengths, True, 1e-3)
+    return Wish(sparsity, 0.02, lengths, True, 1e-3, agreement=0.95)
 
 
 def play(asked, loss_at):
@@ -105,7 +106,7 @@ def test_a_fixed_sparsity_starts_from_the_teacher():
 
 
 def test_no_environment_no_check():
-    found = Outcome(0, Course(10, 0.9), None, 0.1, 0.99, True, 1, 1, 1.0)
+    found = Outcome(0, Course(10, 0.9), None, Likeness(0.1), False, 1, 1, 1.0)
     assert found.within(0.0)
     assert "return" not in str(found)
-    assert np.isfinite(found.error)
+    assert "action error 0.1" in str(found)

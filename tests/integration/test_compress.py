@@ -188,7 +188,7 @@ def test_recorded_observations_are_enough(zips, tmp_path, capsys):
     summary = summary_of(tmp_path / "run")
     assert summary["paired"] is None
     assert summary["observations"] == 270
-    assert 0.0 < summary["action_error"] < 1.0
+    assert 0.0 < summary["likeness"]["error"] < 1.0
     assert compress_main(tmp_path / "shot", *arguments, *SMALL, "method=oneshot") == 0
 
 

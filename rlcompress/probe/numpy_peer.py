@@ -10,13 +10,14 @@ from rlcompress.artifact import (
     Activation,
     Add,
     AnyArray,
+    CompressedPolicy,
     Conv,
     Flatten,
     Linear,
     MaxPool,
     Op,
 )
-from rlcompress.probe.registry import Request, Runner, backend
+from rlcompress.probe.registry import Request, Runner, Timed, backend
 from rlcompress.probe.subject import Subject
 from rlcompress.runtime.numerics import act, prepare
 
@@ -37,7 +38,33 @@ def numpy_float(subject: Subject, request: Request) -> Runner:
         run,
         lambda observations: np.asarray(prepare(policy.observation, observations), np.float32),
         lambda argument, returned: act(policy.action, returned),
+        more={"policy": Timed(_whole(policy, run))},
     )
+
+
+def _whole(
+    policy: CompressedPolicy, run: Callable[[AnyArray], AnyArray]
+) -> Callable[[AnyArray], AnyArray]:
+    """From observation to action as one would write it: no checks, numpy's own tanh."""
+    observation, action, shape = policy.observation, policy.action, policy.observation.value.shape
+
+    def whole(seen: AnyArray) -> AnyArray:
+        x = seen.astype(np.float32)
+        if observation.mean is not None and observation.inv_std is not None:
+            normalised = (x - observation.mean) * observation.inv_std
+            x = np.clip(normalised, -observation.clip, observation.clip)
+        if observation.channels_first and len(observation.shape) == 3:
+            x = x.transpose(0, 2, 3, 1)
+        y = run(x.reshape(-1, *shape))
+        if action.kind == "argmax":
+            ranked = y.reshape(len(y), action.quantiles, -1).sum(axis=1)
+            return np.asarray(ranked.argmax(axis=1) + action.start)
+        assert action.low is not None and action.high is not None
+        if action.kind == "squash":
+            return action.low + 0.5 * (np.tanh(y) + 1) * (action.high - action.low)
+        return np.clip(y, action.low, action.high)
+
+    return whole
 
 
 def step(op: Op) -> Callable[..., AnyArray]:

@@ -43,7 +43,7 @@ def error_of(name: str, subject: Subject, request: Request) -> float:
     except Unavailable as reason:
         pytest.skip(str(reason))
     with runner.context():
-        return check(runner, backend, subject, request)
+        return check(runner, backend, subject, request, ("policy", "actor"))
 
 
 # Compiling takes a second; these kinds have every op and every function between them.

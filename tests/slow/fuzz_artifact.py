@@ -2,17 +2,20 @@
 
     python -m tests.slow.fuzz_artifact SECONDS [DIRECTORY]
 
-Needs atheris (``pip install atheris``; Linux, x86-64). Inputs begin with policies of every kind. An
-input that breaks the rules is left in DIRECTORY/crash-...; it belongs into
-tests/artifact/test_hostile.py.
+Needs atheris (``pip install atheris``; Linux, x86-64). Inputs begin with policies of every kind,
+and are changed byte by byte or, where they hold a program, value by value: a checksum and the
+syntax of JSON would keep random bytes out. An input that breaks the rules is left in
+DIRECTORY/crash-...; it belongs into tests/artifact/test_hostile.py.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
 import atheris
 import numpy as np
@@ -20,32 +23,74 @@ import numpy as np
 with atheris.instrument_imports(include=["rlcompress.artifact", "safetensors"]):
     from rlcompress.artifact import CompressedPolicy
 
-from tests.artifact.forge import pack_program, take_apart
+from tests.artifact.forge import pack_program, seal, take_apart
+from tests.artifact.test_hostile import NUMBERS, OTHERS, WORDS, places
 from tests.policies import KINDS, random_policy
 
 LARGEST = 1 << 14
+WHOLE, APART, SEALED = b"\x00", b"\x01", b"\x02"
+"""Kinds of inputs: a file as it stands; program, then streams; a file for a new checksum."""
+
+JUNK = [*NUMBERS, *WORDS.split(), *OTHERS]
 
 
-def whole(data: bytes) -> bytes:
-    """An input that is a file as it stands."""
-    return b"\x00" + data
-
-
-def apart(data: bytes) -> bytes:
+def apart(program: object, streams: bytes) -> bytes:
     """An input from which a file with a right checksum is made: its program, then its streams."""
-    program, streams = take_apart(data)
     text = json.dumps(program).encode()
-    return b"\x01" + struct.pack("<H", len(text)) + text + streams
+    return APART + struct.pack("<H", len(text)) + text + streams
+
+
+def parts(given: bytes) -> tuple[bytes, bytes]:
+    """Program and streams of an input of that kind."""
+    length = struct.unpack("<H", given[1:3])[0]
+    return given[3 : 3 + length], given[3 + length :]
 
 
 def file_of(given: bytes) -> bytes:
     """The file that an input stands for."""
-    if given[:1] != b"\x01" or len(given) < 3:
+    if given[:1] == SEALED:
+        return seal(given[1:-32])
+    if given[:1] != APART or len(given) < 3:
         return given[1:]
     from rlcompress.artifact.file import frame
 
-    length = struct.unpack("<H", given[1:3])[0]
-    return frame(pack_program(given[3 : 3 + length], given[3 + length :]), None, {})
+    return frame(pack_program(*parts(given)), None, {})
+
+
+def change_(program: Any, rng: random.Random) -> None:
+    """One value of a program replaced, nudged, removed or repeated."""
+    paths = [path for path in places(program) if path]
+    if not paths:
+        return
+    *path, last = rng.choice(paths)
+    parent = program
+    for key in path:
+        parent = parent[key]
+    how = rng.randrange(4)
+    if how == 0:
+        parent[last] = rng.choice(JUNK)
+    elif how == 1 and type(parent[last]) in (int, float):
+        parent[last] += rng.choice([-1, 1, 0.5, parent[last]])
+    elif how == 2:
+        del parent[last]
+    elif isinstance(parent, list):
+        parent.insert(rng.randrange(len(parent) + 1), parent[last])
+
+
+def mutate(given: bytes, largest: int, seed: int) -> bytes:
+    """The next input to try after ``given``."""
+    rng = random.Random(seed)
+    if given[:1] == APART and len(given) >= 3 and rng.random() < 0.5:
+        text, streams = parts(given)
+        try:
+            program = json.loads(text)
+        except ValueError:
+            return bytes(atheris.Mutate(given, largest))
+        for _ in range(rng.randint(1, 3)):
+            change_(program, rng)
+        if len(json.dumps(program)) < 1 << 16:
+            return apart(program, streams)[:largest]
+    return bytes(atheris.Mutate(given, largest))
 
 
 def try_input(given: bytes) -> None:
@@ -60,12 +105,13 @@ def try_input(given: bytes) -> None:
 
 
 def write_corpus(directory: Path) -> None:
-    """One policy of every kind, as a whole file and taken apart."""
+    """One policy of every kind, in each of the three ways."""
     directory.mkdir(parents=True, exist_ok=True)
     for kind in KINDS:
         data = random_policy(np.random.default_rng(0), kind).to_bytes()
-        (directory / f"{kind}-whole").write_bytes(whole(data))
-        (directory / f"{kind}-apart").write_bytes(apart(data))
+        (directory / f"{kind}-whole").write_bytes(WHOLE + data)
+        (directory / f"{kind}-sealed").write_bytes(SEALED + data)
+        (directory / f"{kind}-apart").write_bytes(apart(*take_apart(data)))
 
 
 def main() -> None:
@@ -78,10 +124,11 @@ def main() -> None:
         f"-max_total_time={seconds}",
         f"-max_len={LARGEST}",
         "-rss_limit_mb=2048",
-        "-timeout=20",
+        # Long enough for a machine that stands still now and then; a loop without end is longer.
+        "-timeout=300",
         f"-artifact_prefix={directory}/",
     ]
-    atheris.Setup([sys.argv[0], *flags, str(corpus)], try_input)
+    atheris.Setup([sys.argv[0], *flags, str(corpus)], try_input, custom_mutator=mutate)
     atheris.Fuzz()
 
 

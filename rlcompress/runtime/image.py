@@ -16,8 +16,10 @@ from rlcompress.artifact.records import (
     Activation,
     Add,
     AnyArray,
+    BinaryDense,
     Conv,
     Dense,
+    Encode,
     Linear,
     MaxPool,
     Observation,
@@ -26,10 +28,11 @@ from rlcompress.artifact.records import (
 )
 
 VERSION = 1
-_KINDS = ("float", "unsigned", "signed")
+_KINDS = ("float", "unsigned", "signed", "binary")
+_CODES = ("thermometer", "one_hot", "gray")
 _FUNCTIONS = ("none", "relu", "tanh", "hard_tanh")
-_ACTIONS = ("squash", "clip", "argmax")
-_OPS = ("Dense", "Conv", "MaxPool", "Add", "Activation", "Flatten")
+_ACTIONS = ("squash", "clip", "argmax", "count")
+_OPS = ("Dense", "Conv", "MaxPool", "Add", "Activation", "Flatten", "Encode", "BinaryDense")
 
 
 def engine_image(policy: CompressedPolicy) -> bytes:
@@ -82,6 +85,11 @@ def _op(op: Op) -> bytes:
         return head + _f32(*op.multipliers)
     if isinstance(op, Activation):
         return head + _u32(_FUNCTIONS.index(op.function)) + _f32(op.bound)
+    if isinstance(op, Encode):
+        return head + _u32(_CODES.index(op.code), *op.edges.shape) + _floats(op.edges)
+    if isinstance(op, BinaryDense):
+        packed = np.packbits(op.weight.reshape(-1), bitorder="little").tobytes()
+        return head + _u32(*op.weight.shape) + op.bias.astype("<i4").tobytes() + _filled(packed)
     return head
 
 

@@ -30,7 +30,7 @@ class BoundEngine {
       : engine_(static_cast<const std::uint8_t*>(image.data()), image.size(),
                 Options{threads, isa, reuse}),
         type_(engine_.program().observation.image ? NPY_UINT8 : NPY_FLOAT32),
-        discrete_(engine_.program().action.kind == ActionKind::Argmax) {
+        discrete_(engine_.program().action.discrete()) {
     for (const std::uint32_t axis : engine_.program().observation.shape) shape_.push_back(axis);
     for (const std::uint32_t axis : engine_.program().action.shape) action_.push_back(axis);
   }

@@ -85,7 +85,7 @@ size_t rlc_output_size(const rlc_engine* engine) { return program_of(engine).out
 size_t rlc_action_size(const rlc_engine* engine) { return program_of(engine).action.size; }
 
 int rlc_action_is_discrete(const rlc_engine* engine) {
-  return program_of(engine).action.kind == rlcompress::ActionKind::Argmax ? 1 : 0;
+  return program_of(engine).action.discrete() ? 1 : 0;
 }
 
 const char* rlc_isa(const rlc_engine* engine) { return engine->engine.isa(); }

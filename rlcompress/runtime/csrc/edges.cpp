@@ -100,6 +100,22 @@ void clip(const Action& action, const float* outputs, std::size_t count, float* 
   }
 }
 
+// The outputs above 0 of each element, as far as they go from its lower to its upper limit.
+void count_levels(const Action& action, const float* outputs, std::size_t levels, float* result) {
+  for (std::size_t i = 0; i < action.size; ++i, outputs += levels) {
+    std::size_t count = 0;
+    for (std::size_t k = 0; k < levels; ++k) count += outputs[k] > 0 ? 1 : 0;
+    const float step = (action.high[i] - action.low[i]) / static_cast<float>(levels);
+    result[i] = action.low[i] + static_cast<float>(count) * step;
+  }
+}
+
+std::int64_t count_positive(const Action& action, const float* outputs, std::size_t size) {
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < size; ++i) count += outputs[i] > 0 ? 1 : 0;
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(action.start) + count);
+}
+
 std::int64_t argmax(const Action& action, const float* outputs, std::size_t count) {
   const std::size_t actions = count / action.quantiles;
   float best = -std::numeric_limits<float>::infinity();
@@ -179,12 +195,22 @@ void act(const Plan& plan, const float* outputs, std::size_t count, void* action
     case ActionKind::Clip:
       return clip(action, outputs, count, static_cast<float*>(actions));
     case ActionKind::Argmax:
+    case ActionKind::Count:
       break;
   }
   auto* to = static_cast<std::uint8_t*>(actions);
   const std::size_t size = plan.output_at.size();
+  if (!action.discrete()) {
+    auto* result = static_cast<float*>(actions);
+    for (std::size_t s = 0; s < count; ++s) {
+      count_levels(action, outputs + s * size, size / action.size, result + s * action.size);
+    }
+    return;
+  }
   for (std::size_t s = 0; s < count; ++s) {
-    const std::int64_t best = argmax(action, outputs + s * size, size);
+    const std::int64_t best = action.kind == ActionKind::Count
+                                  ? count_positive(action, outputs + s * size, size)
+                                  : argmax(action, outputs + s * size, size);
     std::memcpy(to + s * sizeof best, &best, sizeof best);
   }
 }

@@ -57,7 +57,7 @@ Engine::~Engine() { delete spare_.load(); }
 
 std::size_t Engine::action_bytes() const {
   const Action& action = plan_.program.action;
-  return action.kind == ActionKind::Argmax ? sizeof(std::int64_t) : action.size * sizeof(float);
+  return action.discrete() ? sizeof(std::int64_t) : action.size * sizeof(float);
 }
 
 std::unique_ptr<Workspace> Engine::borrow() {

@@ -119,6 +119,22 @@ void run_planes(const Plan& plan, const Step& step, Workspace& workspace, std::s
   plan.kernels->planes(linear.planes, linear.epilogue, planes, out, groups, count, linear.integer);
 }
 
+void run_bits(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample) {
+  const Storage& in = plan.layout.storages[step.input];
+  const Storage& out = plan.layout.storages[step.output];
+  if (step.tag == OpTag::Encode) {
+    plan.bit_kernels->encode(step.encoder, workspace.at<float>(in, sample),
+                             workspace.at<std::uint64_t>(out, sample));
+    return;
+  }
+  const auto* x = workspace.at<std::uint64_t>(in, sample);
+  if (out.quantised) {
+    plan.bit_kernels->fire(step.binary.layer, x, workspace.at<std::uint64_t>(out, sample));
+  } else {
+    bits::sums_as_floats(*plan.bit_kernels, step.binary.layer, x, workspace.at<float>(out, sample));
+  }
+}
+
 void run_step(const Plan& plan, const Step& step, Workspace& workspace, std::size_t samples) {
   if (step.tag == OpTag::Dense) {
     return run_linear(plan, step, workspace, 0, step.spots.data(), samples);
@@ -140,6 +156,10 @@ void run_step(const Plan& plan, const Step& step, Workspace& workspace, std::siz
         break;
       case OpTag::Activation:
         run_elements(plan, step, workspace, s, 0, step.spots.size());
+        break;
+      case OpTag::Encode:
+      case OpTag::BinaryDense:
+        run_bits(plan, step, workspace, s);
         break;
       case OpTag::Dense:
       case OpTag::Flatten:

@@ -36,8 +36,9 @@ std::size_t size_of(const std::vector<std::uint32_t>& shape) {
 
 TensorType read_type(Reader& reader) {
   TensorType type;
-  type.kind = static_cast<Kind>(reader.below(3, "kind"));
+  type.kind = static_cast<Kind>(reader.below(4, "kind"));
   type.bits = reader.between(type.kind == Kind::Signed ? 2 : 1, 8, "bits");
+  if (type.kind == Kind::Binary && type.bits != 1) throw ImageError("a binary value has one bit");
   type.scale = reader.positive("scale");
   const std::vector<std::uint32_t> shape = read_shape(reader);
   if (shape.size() == 1) {
@@ -95,7 +96,7 @@ std::vector<float> read_limits(Reader& reader, std::uint32_t count) {
 
 Action read_action(Reader& reader) {
   Action action;
-  action.kind = static_cast<ActionKind>(reader.below(3, "action kind"));
+  action.kind = static_cast<ActionKind>(reader.below(4, "action kind"));
   action.shape = read_shape(reader);
   action.size = static_cast<std::uint32_t>(size_of(action.shape));
   action.quantiles = reader.between(1, 65536, "quantiles");
@@ -177,9 +178,31 @@ void read_linear(Reader& reader, Op& op) {
   read_weights(reader, linear, (flags & kIntegerWeights) != 0);
 }
 
+void read_encoder(Reader& reader, Op& op) {
+  const auto code = static_cast<bits::Code>(reader.below(3, "code"));
+  const std::size_t inputs = reader.between(1, kMaxAxis, "inputs");
+  const std::size_t each = reader.between(1, 1024, "edges");
+  if (inputs * each > kMaxSize) throw ImageError("an encoder is too large");
+  const std::vector<float> edges = reader.floats(inputs * each, "edge");
+  op.encoder = bits::make_encoder(code, inputs, each, edges.data());
+}
+
+void read_binary(Reader& reader, Op& op) {
+  bits::LayerNumbers& binary = op.binary;
+  binary.rows = reader.between(1, kMaxAxis, "rows");
+  binary.columns = reader.between(1, kMaxAxis, "columns");
+  if (binary.rows * binary.columns > kMaxSize * 16) throw ImageError("a layer is too large");
+  reader.need(binary.rows, 4);
+  binary.biases.resize(binary.rows);
+  for (std::int32_t& bias : binary.biases) bias = static_cast<std::int32_t>(reader.u32());
+  const std::size_t size = (binary.rows * binary.columns + 31) / 32 * 4;
+  const std::uint8_t* weights = reader.bytes(size);
+  binary.weights.assign(weights, weights + size);
+}
+
 Op read_op(Reader& reader, std::uint32_t values) {
   Op op;
-  op.tag = static_cast<OpTag>(reader.below(6, "op"));
+  op.tag = static_cast<OpTag>(reader.below(8, "op"));
   for (std::uint32_t& input : op.inputs) input = reader.below(values, "input");
   op.output = read_type(reader);
   switch (op.tag) {
@@ -195,6 +218,12 @@ Op read_op(Reader& reader, std::uint32_t values) {
       break;
     case OpTag::Activation:
       read_function(reader, op);
+      break;
+    case OpTag::Encode:
+      read_encoder(reader, op);
+      break;
+    case OpTag::BinaryDense:
+      read_binary(reader, op);
       break;
     case OpTag::Flatten:
       break;

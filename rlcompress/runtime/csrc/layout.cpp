@@ -108,6 +108,11 @@ void find_free_orders(const Program& program, Layout& layout) {
       if (!op.linear.integer) groups.fix(layout.storage_of[op.inputs[0]]);
       continue;
     }
+    if (op.on_bits()) {  // packed, in their own order
+      groups.fix(layout.storage_of[op.inputs[0]]);
+      groups.fix(output);
+      continue;
+    }
     groups.join(layout.storage_of[op.inputs[0]], output);
     if (op.tag == OpTag::Add) groups.join(layout.storage_of[op.inputs[1]], output);
   }

@@ -70,6 +70,12 @@ class PlanMaker {
       case OpTag::Activation:
         add_activation(op, step);
         break;
+      case OpTag::Encode:
+        step.encoder = op.encoder;
+        break;
+      case OpTag::BinaryDense:
+        step.binary = bits::pack(op.binary);
+        break;
       case OpTag::Flatten:
         break;
     }
@@ -279,6 +285,7 @@ Plan make_plan(Program program, const KernelTable& kernels) {
   plan.layout = make_layout(program, !kernels.planes_for_bytes);
   plan.program = std::move(program);
   plan.kernels = &kernels;
+  plan.bit_kernels = &bits::kernels_like(kernels.isa);
   PlanMaker(plan).make();
   return plan;
 }

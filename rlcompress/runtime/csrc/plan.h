@@ -23,6 +23,8 @@ struct Step {
   PoolLayer pool;
   AddLayer add;
   MapLayer map;
+  bits::Encoder encoder;
+  bits::PackedLayer binary;
   bool map_bytes = false;
   Epilogue epilogue;  // of adds and maps
   Aligned<std::uint8_t> byte_map;
@@ -38,6 +40,7 @@ struct Step {
 struct Plan {
   Program program;
   const KernelTable* kernels = nullptr;
+  const bits::Kernels* bit_kernels = nullptr;
   Layout layout;
   std::vector<Step> steps;
   std::size_t group = 1;  // samples that dense layers take at a time

@@ -6,12 +6,23 @@
 #include <cstdint>
 #include <vector>
 
+#include "binary/layers.h"
+
 namespace rlcompress {
 
-enum class Kind : std::uint8_t { Float, Unsigned, Signed };
+enum class Kind : std::uint8_t { Float, Unsigned, Signed, Binary };
 enum class Function : std::uint8_t { None, Relu, Tanh, HardTanh };
-enum class OpTag : std::uint8_t { Dense, Conv, MaxPool, Add, Activation, Flatten };
-enum class ActionKind : std::uint8_t { Squash, Clip, Argmax };
+enum class OpTag : std::uint8_t {
+  Dense,
+  Conv,
+  MaxPool,
+  Add,
+  Activation,
+  Flatten,
+  Encode,
+  BinaryDense
+};
+enum class ActionKind : std::uint8_t { Squash, Clip, Argmax, Count };
 
 // One sample of a value. A vector of n is 1 x 1 x n.
 struct Shape {
@@ -70,6 +81,11 @@ struct Op {
   float bound = 1.0F;
   float multipliers[2] = {1.0F, 1.0F};
   LinearWeights linear;
+  bits::Encoder encoder;
+  bits::LayerNumbers binary;
+
+  // Whether it is an op on single bits, which lie packed in words where a value has its bytes.
+  bool on_bits() const { return tag == OpTag::Encode || tag == OpTag::BinaryDense; }
 };
 
 struct Observation {
@@ -90,6 +106,11 @@ struct Action {
   std::uint32_t quantiles = 1;
   std::int64_t start = 0;
   std::vector<float> low, high;
+
+  // Whether an action is one integer.
+  bool discrete() const {
+    return kind == ActionKind::Argmax || (kind == ActionKind::Count && low.empty());
+  }
 };
 
 struct Program {

@@ -92,11 +92,44 @@ void validate_flatten(const Op& op, const TensorType& input) {
           "a flatten keeps kind and bits");
 }
 
+void validate_encoder(const Op& op, const TensorType& input) {
+  const bits::Encoder& encoder = op.encoder;
+  require(!input.quantised() && input.shape.vector && input.shape.channels == encoder.inputs,
+          "an encoder reads a float vector with edges for each element");
+  require(op.output.kind == Kind::Binary && op.output.shape.vector &&
+              op.output.shape.channels == encoder.bits(),
+          "an encoder writes its bits");
+  for (std::size_t i = 1; i < encoder.edges.size(); ++i) {
+    require(i % encoder.edges_each == 0 || encoder.edges[i - 1] <= encoder.edges[i],
+            "edges must ascend");
+  }
+}
+
+void validate_binary(const Op& op, const TensorType& input) {
+  constexpr std::int64_t exact = std::int64_t{1} << 24;
+  const bits::LayerNumbers& binary = op.binary;
+  require(input.shape.vector && input.shape.channels == binary.columns &&
+              op.output.shape.vector && op.output.shape.channels == binary.rows,
+          "weights of bits do not fit the values");
+  require(op.output.kind == Kind::Binary || op.output.kind == Kind::Float,
+          "a layer of bits writes bits, or its sums as floats");
+  for (const std::int32_t bias : binary.biases) {
+    require(std::llabs(bias) <= kBiasLimit, "a bias is beyond 2^30");
+    require(op.output.kind == Kind::Binary ||
+                std::llabs(bias) + static_cast<std::int64_t>(binary.columns) <= exact,
+            "a sum is beyond the integers of a float");
+  }
+}
+
 }  // namespace
 
 void validate_op(const Program& program, std::size_t index) {
   const Op& op = program.ops[index];
   const TensorType& input = program.value(op.inputs[0]);
+  const bool reads_bits =
+      input.kind == Kind::Binary || program.value(op.inputs[1]).kind == Kind::Binary;
+  require(reads_bits == (op.tag == OpTag::BinaryDense), "only layers of bits read bits");
+  require(op.output.kind != Kind::Binary || op.on_bits(), "only ops on bits write bits");
   switch (op.tag) {
     case OpTag::Dense:
     case OpTag::Conv:
@@ -109,6 +142,10 @@ void validate_op(const Program& program, std::size_t index) {
       return validate_activation(op, input);
     case OpTag::Flatten:
       return validate_flatten(op, input);
+    case OpTag::Encode:
+      return validate_encoder(op, input);
+    case OpTag::BinaryDense:
+      return validate_binary(op, input);
   }
 }
 
@@ -117,7 +154,14 @@ void validate_program(const Program& program) {
   require(last.kind == Kind::Float && last.shape.vector, "the last value must be a float vector");
   const Action& action = program.action;
   const std::size_t outputs = program.outputs();
-  if (action.kind == ActionKind::Argmax) {
+  if (action.kind == ActionKind::Count) {
+    const bool discrete = action.low.empty() && action.high.empty();
+    require(action.quantiles == 1, "only the largest of outputs has quantiles");
+    require(!discrete || action.shape.empty(), "a discrete action has no shape");
+    require(discrete || (action.low.size() == action.size && action.high.size() == action.size &&
+                         outputs % action.size == 0),
+            "a counted action has limits and as many outputs for each element");
+  } else if (action.kind == ActionKind::Argmax) {
     require(outputs % action.quantiles == 0, "outputs must be quantiles x actions");
     require(action.shape.empty() && action.low.empty(), "a discrete action has no shape and no limits");
   } else {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,6 @@ from rlcompress.export.c_size import code_size
 from rlcompress.export.c_source import CSource, to_c, write_files
 from rlcompress.export.onnx_qdq import Precision, to_onnx
 from rlcompress.runtime.engine import Engine
-from rlcompress.runtime.numerics import act
 
 Likeness = Literal["exact", "steps", "float"]
 """To the bit; within one quantisation step; within what float32 sums in another order give."""
@@ -73,20 +72,42 @@ class Form:
     floating: bool = False
 
 
-def forms(recorded: Recorded, resources: ExitStack) -> list[Form | tuple[str, str]]:
-    """All forms of a policy, those that cannot run as name and reason."""
-    builders: dict[str, Callable[[], Form]] = {
-        "rlc, engine": lambda: _engine(recorded.policy),
-        "C99": lambda: _c(recorded.policy, resources),
-        "ONNX int8, onnxruntime": lambda: _onnx(recorded.policy, "int8", _onnxruntime),
-        "ONNX int8, OpenVINO": lambda: _onnx(recorded.policy, "int8", _openvino),
-        "ONNX float, onnxruntime": lambda: _onnx(recorded.policy, "float", _onnxruntime),
-        "ONNX float, OpenVINO": lambda: _onnx(recorded.policy, "float", _openvino),
-    }
-    if recorded.model is not None:
-        builders["SB3"] = lambda: _sb3(recorded)
+FORMS = (
+    "rlc, engine",
+    "C99",
+    "ONNX int8, onnxruntime",
+    "ONNX int8, OpenVINO",
+    "ONNX float, onnxruntime",
+    "ONNX float, OpenVINO",
+    "SB3",
+)
+
+
+def matches(wanted: str, name: str) -> bool:
+    """Whether a form is meant by part of its name."""
+    return wanted.lower() in name.lower()
+
+
+def forms(
+    recorded: Recorded, resources: ExitStack, wanted: Sequence[str] = ()
+) -> list[Form | tuple[str, str]]:
+    """The ``wanted`` forms of a policy (none: all), those that cannot run as name and reason."""
+    policy = recorded.policy
+    builders: tuple[Callable[[], Form], ...] = (
+        lambda: _engine(policy),
+        lambda: _c(policy, resources),
+        lambda: _onnx(policy, "int8", _onnxruntime),
+        lambda: _onnx(policy, "int8", _openvino),
+        lambda: _onnx(policy, "float", _onnxruntime),
+        lambda: _onnx(policy, "float", _openvino),
+        lambda: _sb3(recorded),
+    )
     found: list[Form | tuple[str, str]] = []
-    for name, build in builders.items():
+    for name, build in zip(FORMS, builders, strict=True):
+        if wanted and not any(matches(part, name) for part in wanted):
+            continue
+        if name == "SB3" and recorded.model is None:
+            continue
         try:
             found.append(build())
         except Missing as error:
@@ -243,8 +264,3 @@ def _sb3(recorded: Recorded) -> Form:
     note = "the zip" if recorded.zip_bytes else "in memory"
     likeness: Likeness = "steps" if quantised_ else "float"
     return Form("SB3", recorded.zip_bytes or 0, note, likeness, run)
-
-
-def reference_actions(policy: CompressedPolicy, outputs: AnyArray) -> AnyArray:
-    """The actions of raw outputs."""
-    return act(policy.action, outputs)

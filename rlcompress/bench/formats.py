@@ -8,7 +8,7 @@ Entry point ``python -m rlcompress.bench.formats``. Policies and their streams c
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -36,9 +36,10 @@ COLUMNS = {
 
 @dataclass
 class Settings:
-    """Names as on the command line; ``policies`` may be given as ``a,b``."""
+    """Names as on the command line; lists may be given as ``a,b``."""
 
     policies: list[str]
+    forms: list[str]
     steps: int
     env: str | None
     seed: int
@@ -49,12 +50,16 @@ class Settings:
 def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     """Look at the request; returns the benchmark."""
     from rlcompress.bench.format_policies import Recording, find
+    from rlcompress.bench.format_runners import FORMS, matches
 
     if not settings.policies:
         raise ValueError("policies is missing: policies=<run directories, SB3 zips or .rlc files>")
     for name in ("steps", "block"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(settings, name)}")
+    for name in settings.forms:
+        if not any(matches(name, form) for form in FORMS):
+            raise ValueError(f"forms must be parts of {'; '.join(FORMS)}, got {name!r}")
     paths = find(settings.policies)
     how = Recording(settings.steps, settings.env, settings.seed)
     return lambda: everything(settings, paths, how)
@@ -69,7 +74,7 @@ def everything(settings: Settings, paths: list[Any], how: Any) -> None:
     for path in paths:
         try:
             for recorded in record(path, how):
-                rows = compare(recorded, settings.block)
+                rows = compare(recorded, settings.block, settings.forms)
                 found += rows
                 title = f"{recorded.name} in {recorded.env_id}, {settings.steps:,} observations"
                 console.print(tables.table(title, rows, COLUMNS))
@@ -85,31 +90,32 @@ def everything(settings: Settings, paths: list[Any], how: Any) -> None:
         raise TrainingStopped(f"{len(refused)} of {len(paths)} could not be compared")
 
 
-def compare(recorded: Any, block: int) -> list[Row]:
-    """One row per form of one policy."""
+def compare(recorded: Any, block: int, wanted: Sequence[str] = ()) -> list[Row]:
+    """One row per form of one policy; ``wanted`` are parts of forms' names (none: all forms)."""
     from rlcompress.bench.format_parity import Tally
-    from rlcompress.bench.format_runners import Form, forms, reference_actions
+    from rlcompress.bench.format_runners import Form, forms
     from rlcompress.export.dequantise import dequantised
+    from rlcompress.runtime.engine import Engine
+    from rlcompress.runtime.numerics import act
     from rlcompress.runtime.reference import Reference
 
     policy, seen = recorded.policy, recorded.observations
-    oracles = {False: Reference(policy), True: Reference(dequantised(policy))}
+    # The engine gives the reference's bits (the first form shows it) many times faster.
+    oracle, floating = Reference(policy), Engine(dequantised(policy))
     labels = {"policy": recorded.name, "env": recorded.env_id}
     about = {**labels, "form": "rlc, reference", "bytes": policy.size.policy_bytes}
     rows: list[Row] = [{**about, "observations": len(seen), "note": "what the others are held to"}]
     with ExitStack() as resources:
-        found = forms(recorded, resources)
+        found = forms(recorded, resources, wanted)
         ready = [form for form in found if isinstance(form, Form)]
         tallies = [Tally(policy, form.likeness) for form in ready]
         for start in range(0, len(seen), block):
             batch = seen[start : start + block]
-            expected = {}
-            for floating, oracle in oracles.items():
-                values = oracle.values(batch)
-                actions = reference_actions(policy, values[-1].reshape(len(batch), -1))
-                expected[floating] = values, actions
+            expected = {False: oracle.values(batch), True: [floating.forward(batch)]}
             for form, tally in zip(ready, tallies, strict=True):
-                tally.add(*expected[form.floating], form.run(batch))
+                values = expected[form.floating]
+                actions = act(policy.action, values[-1].reshape(len(batch), -1))
+                tally.add(values, actions, form.run(batch))
     for form, tally in zip(ready, tallies, strict=True):
         sizes = {"bytes": form.size_bytes or None, "note": form.note or None}
         rows.append(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from rlcompress import cli
 from rlcompress.artifact import CompressedPolicy
-from rlcompress.export.formats import choose, optimise_of
+from rlcompress.export.formats import FORMATS, Options, choose
 
 if TYPE_CHECKING:
-    from stable_baselines3.common.vec_env import VecNormalize
+    from stable_baselines3.common.base_class import BaseAlgorithm
 
 
 @dataclass
@@ -24,6 +24,8 @@ class Settings:
     out: str | None
     format: str | None
     optimise: str
+    precision: str
+    with_action: bool
     vec_normalize: str | None
     remove_dead: bool
 
@@ -38,15 +40,16 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     if source.is_dir():
         source = _within(source)
     chosen, target = choose(settings.format, source, settings.out)
-    optimise = optimise_of(settings.optimise)
+    wanted: dict[str, Any] = {"optimise": settings.optimise, "precision": settings.precision}
+    options = Options(**wanted, with_action=settings.with_action)
     policy = _policy(source, settings)
-    write = chosen.build(policy, target, optimise)
+    write = chosen.build(policy, target, options)
 
     def work() -> None:
-        said = write() if target != source else ""
+        describe = write() if target != source else lambda: ""
         _report(policy, target)
-        if said:
-            print(said)
+        if chosen is not FORMATS["rlc"]:
+            print(describe())
 
     return work
 
@@ -60,13 +63,19 @@ def _within(directory: Path) -> Path:
 
 def _policy(source: Path, settings: Settings) -> CompressedPolicy:
     if source.suffix == ".rlc":
+        if settings.vec_normalize is not None:
+            raise ValueError("vec_normalize belongs to a zip; an .rlc has its statistics inside")
         return CompressedPolicy.load(source)
     # Imported here: torch takes seconds, and converting an artifact does not need it.
     from rlcompress.export.freeze import freeze
-    from rlcompress.sb3.checkpoint import load
+    from rlcompress.export.freeze_statistics import read_statistics, statistics_beside
 
-    model = load(source)
-    statistics = None if settings.vec_normalize is None else _statistics(settings.vec_normalize)
+    statistics = None
+    if settings.vec_normalize is not None:
+        statistics = read_statistics(settings.vec_normalize)
+    elif beside := statistics_beside(source):
+        print(f"note: if it was trained with the statistics beside it, add vec_normalize={beside}")
+    model = _model(source)
     return freeze(
         model,
         _golden(source.with_suffix(".rlc"), model.observation_space.shape),
@@ -74,6 +83,17 @@ def _policy(source: Path, settings: Settings) -> CompressedPolicy:
         remove_dead=settings.remove_dead,
         meta={"source": source.name},
     )
+
+
+def _model(source: Path) -> BaseAlgorithm:
+    import warnings
+
+    from rlcompress.sb3.checkpoint import load
+
+    with warnings.catch_warnings():
+        # About optimizers, which nobody needs here.
+        warnings.filterwarnings("ignore", message=".*loading a DQN model saved with SB3 < 2.4.*")
+        return load(source)
 
 
 def _golden(earlier: Path, shape: Any) -> Any:
@@ -85,21 +105,6 @@ def _golden(earlier: Path, shape: Any) -> Any:
     if golden is None or sorted(golden.observations.shape[1:]) != sorted(shape):
         return None
     return golden.observations
-
-
-def _statistics(path: str) -> VecNormalize:
-    import pickle
-
-    from stable_baselines3.common.vec_env import VecNormalize
-
-    try:
-        with open(path, "rb") as file:
-            found = pickle.load(file)
-    except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
-        raise ValueError(f"vec_normalize={path} cannot be read: {error}") from None
-    if not isinstance(found, VecNormalize):
-        raise ValueError(f"vec_normalize={path} holds a {type(found).__name__}, not VecNormalize")
-    return found
 
 
 def _report(policy: CompressedPolicy, target: Path) -> None:

@@ -6,31 +6,53 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.artifact.file import write_bytes
 from rlcompress.export.c_layers import Optimise
+from rlcompress.export.onnx_qdq import Precision
 
-Write = Callable[[], str]
-"""Writes the files and returns what there is to say about them, if anything."""
+if TYPE_CHECKING:
+    from rlcompress.export.c_source import CSource
+
+Describe = Callable[[], str]
+"""Finds out what there is to say about files, if anything."""
+Write = Callable[[], Describe]
+"""Writes the files."""
 
 
-class Build(Protocol):
-    """Makes the writer of a policy; without ``report`` there is nothing to say about C."""
+@dataclass(frozen=True)
+class Options:
+    """What a format may be asked for; each reads what is meant for it.
 
-    def __call__(
-        self, policy: CompressedPolicy, target: Path, optimise: Optimise, *, report: bool = True
-    ) -> Write:
-        """ValueError where the policy cannot be written."""
+    Attributes:
+        optimise: what C is to be best at, ``size`` or ``speed``.
+        precision: of ONNX, ``int8`` (layers that are integers stay integers) or ``float``.
+        with_action: whether ONNX gives the environment's action, or else raw outputs.
+    """
+
+    optimise: Optimise = "size"
+    precision: Precision = "int8"
+    with_action: bool = True
+
+    def __post_init__(self) -> None:
+        for name, known in (("optimise", ("size", "speed")), ("precision", ("int8", "float"))):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be {' or '.join(known)}, got {getattr(self, name)!r}"
+                )
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file's ending, and what makes the writer of a policy (ValueError where it cannot be)."""
+    """A file's ending, and what makes the writer of a policy (ValueError where it cannot be).
+
+    What was written is described only where it is asked for: for C that takes compilers.
+    """
 
     suffix: str
-    build: Build
+    build: Callable[[CompressedPolicy, Path, Options], Write]
 
 
 def choose(name: str | None, source: Path, out: str | None) -> tuple[Format, Path]:
@@ -51,37 +73,28 @@ def choose(name: str | None, source: Path, out: str | None) -> tuple[Format, Pat
     raise ValueError(f"out must end in {endings}, got {target.name!r}")
 
 
-def export(policy: CompressedPolicy, path: str | Path, *, optimise: Optimise = "size") -> Path:
+def export(policy: CompressedPolicy, path: str | Path, **options: Any) -> Path:
     """Write ``policy`` in the format that the ending of ``path`` names; returns the path.
 
-    ``.rlc`` is the artifact; ``.onnx`` an int8 graph from raw observations to actions; ``.h`` a C
+    ``.rlc`` is the artifact; ``.onnx`` a graph from raw observations to actions; ``.h`` a C
     header, with the runtime and ``<name>_golden.h`` beside it.
 
     Args:
         policy: what to write.
         path: the file to write, or to replace.
-        optimise: what C is to be best at, ``size`` or ``speed``.
+        options: fields of ``Options``.
 
     Raises:
         ValueError: where the ending is unknown or the format cannot hold the policy.
         OSError: where the file cannot be written.
     """
-    target = Path(path)
+    target, chosen = Path(path), Options(**options)
     for found in FORMATS.values():
         if found.suffix == target.suffix:
-            found.build(policy, target, optimise_of(optimise), report=False)()
+            found.build(policy, target, chosen)()
             return target
     endings = ", ".join(found.suffix for found in FORMATS.values())
     raise ValueError(f"path must end in one of {endings}, got {target.name!r}")
-
-
-def optimise_of(text: str) -> Optimise:
-    """``text`` if it is one of the two things to optimise a C export for."""
-    goals: tuple[Optimise, ...] = ("size", "speed")
-    for goal in goals:
-        if goal == text:
-            return goal
-    raise ValueError(f"optimise must be size or speed, got {text!r}")
 
 
 def _stem(source: Path, found: Format) -> str:
@@ -92,41 +105,44 @@ def _stem(source: Path, found: Format) -> str:
     return stem if stem[:1].isalpha() else f"policy_{stem}".rstrip("_")
 
 
-def _artifact(
-    policy: CompressedPolicy, target: Path, optimise: Optimise, *, report: bool = True
-) -> Write:
-    def write() -> str:
+def _artifact(policy: CompressedPolicy, target: Path, options: Options) -> Write:
+    def write() -> Describe:
         policy.save(target)
-        return ""
+        return lambda: ""
 
     return write
 
 
-def _onnx(
-    policy: CompressedPolicy, target: Path, optimise: Optimise, *, report: bool = True
-) -> Write:
-    from rlcompress.export.onnx_qdq import to_onnx
+def _onnx(policy: CompressedPolicy, target: Path, options: Options) -> Write:
+    from rlcompress.export.onnx_qdq import describe, to_onnx
 
-    data = to_onnx(policy).SerializeToString()
+    model = to_onnx(policy, precision=options.precision, with_action=options.with_action)
 
-    def write() -> str:
-        write_bytes(target, data)
-        return ""
+    def write() -> Describe:
+        write_bytes(target, model.SerializeToString())
+        return lambda: describe(model)
 
     return write
 
 
-def _c(policy: CompressedPolicy, target: Path, optimise: Optimise, *, report: bool = True) -> Write:
-    from rlcompress.export import c_report
+def _c(policy: CompressedPolicy, target: Path, options: Options) -> Write:
     from rlcompress.export.c_source import to_c, write_files
 
-    source = to_c(policy, target.stem, optimise=optimise)
+    source = to_c(policy, target.stem, optimise=options.optimise)
 
-    def write() -> str:
+    def write() -> Describe:
         write_files(source, target.parent)
-        return c_report.report(source) if report else ""
+        return lambda: _c_report(source)
 
     return write
+
+
+def _c_report(source: CSource) -> str:
+    from rlcompress.export.c_report import report
+    from rlcompress.export.c_source import RUNTIME
+
+    golden = [] if source.golden is None else [f"{source.name}_golden.h"]
+    return f"beside it: {', '.join([*golden, *RUNTIME])}\n{report(source)}"
 
 
 FORMATS = {

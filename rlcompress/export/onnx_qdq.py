@@ -100,6 +100,20 @@ def save_onnx(
     return len(data)
 
 
+def describe(model: onnx.ModelProto) -> str:
+    """A model's version, input and output in one line."""
+    kinds = _onnx().TensorProto.DataType
+    graph = model.graph
+
+    def tensor(info: onnx.ValueInfoProto) -> str:
+        kind = info.type.tensor_type
+        shape = ", ".join(dim.dim_param or str(dim.dim_value) for dim in kind.shape.dim)
+        return f"{info.name} ({shape}) {kinds.Name(kind.elem_type).lower()}"
+
+    version = model.opset_import[0].version
+    return f"opset {version}, input {tensor(graph.input[0])}, output {tensor(graph.output[0])}"
+
+
 def _onnx() -> Any:
     try:
         import onnx

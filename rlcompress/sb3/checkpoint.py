@@ -91,7 +91,11 @@ def load(
     except ImportError:
         raise ValueError(f"{path} holds a {name} model; install {package} to read it") from None
     custom = _replaced(data) | dict(custom_objects or {})
-    model: BaseAlgorithm = algorithm.load(path, device=device, custom_objects=custom)
+    try:
+        model: BaseAlgorithm = algorithm.load(path, device=device, custom_objects=custom)
+    except Exception as error:  # What is wrong inside a zip raises whatever its reader raises.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{path} cannot be loaded as {name}: {reason:.300}") from error
     if "quantisation" in extra:
         _quantise(model, extra["quantisation"])
     return model

@@ -186,6 +186,7 @@ def test_zips_are_compared_as_they_are_and_quantised() -> None:
         ([], "policies is missing"),
         (["policies=none.rlc"], "nothing matches 'none.rlc'"),
         (["policies=tests", "steps=0"], "steps must be at least 1"),
+        (["policies=tests", "forms=onnx,rust"], "forms must be parts of rlc, engine; C99;"),
     ],
 )
 def test_wrong_requests_are_one_line(
@@ -194,6 +195,14 @@ def test_wrong_requests_are_one_line(
     assert bench(*words) == 2
     err = capfd.readouterr().err
     assert said in err and err.count("\n") == 1
+
+
+def test_forms_are_chosen_by_parts_of_their_names(bench: Bench, tmp_path: Path) -> None:
+    policy_with(Action("argmax"), 2).save(tmp_path / "a.rlc")
+    words = [f"policies={tmp_path}/a.rlc", "steps=5", f"out={tmp_path}/o.json"]
+    assert bench(*words, "forms=ENGINE") == 0
+    rows = json.loads((tmp_path / "o.json").read_text())["rows"]
+    assert [row["form"] for row in rows] == ["rlc, reference", "rlc, engine"]
 
 
 def test_a_policy_that_cannot_be_compared_is_said_and_the_others_are(

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import gymnasium
 import pytest
+import torch
 
 import rlcompress
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.export import __main__ as export
 from rlcompress.export import c_report
-from rlcompress.export.formats import FORMATS, choose, optimise_of
+from rlcompress.export.formats import FORMATS, Options, choose
 from tests.export.c_policies import hopper
+from tests.sb3.models import make_model
 
 
 def run(*words: str) -> int:
@@ -59,7 +63,7 @@ def test_formats_that_do_not_exist(name, out, said, tmp_path):
     with pytest.raises(ValueError, match=said):
         choose(name, tmp_path / "actor.rlc", None if out is None else f"{tmp_path}/{out}")
     with pytest.raises(ValueError, match="optimise must be size or speed, got 'both'"):
-        optimise_of("both")
+        Options(optimise="both")
 
 
 def test_the_package_is_the_function(tmp_path):
@@ -98,6 +102,7 @@ def test_the_command_writes_c_and_says_what_it_takes(artifact, tmp_path, no_tool
     [
         (["format=c", "optimise=both"], "optimise must be size or speed"),
         (["format=basic"], "format must be one of"),
+        (["format=onnx", "precision=int4"], "precision must be int8 or float, got 'int4'"),
         (["out=actor-1.h"], "name of a C export"),
         (["out=rlc.h"], "begin with a letter and not with 'rlc'"),
         (["out=actor.c"], "out must end in"),
@@ -112,22 +117,118 @@ def test_wrong_requests_are_one_line(words, said, artifact, tmp_path, monkeypatc
     assert {path.name for path in tmp_path.iterdir()} == {"actor.rlc"}
 
 
-@pytest.mark.parametrize("damage", ["truncated", "foreign", "version", "nan"])
-def test_wrong_files_are_one_line(damage, artifact, tmp_path, capfd):
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "version", "nan", "empty"])
+def test_wrong_files_are_one_line(damage, format, artifact, tmp_path, capfd):
     data = artifact.read_bytes()
-    if damage == "truncated":
-        artifact.write_bytes(data[:-50])
-    elif damage == "foreign":
-        artifact.write_bytes(b"\x7fELF" + data)
-    elif damage == "version":
-        artifact.write_bytes(data[:4] + b"\xff" + data[5:])
-    else:
-        artifact.write_bytes(_with_nan(artifact))
-    assert run(f"run={artifact}", "format=c") == 2
+    made = {
+        "truncated": data[:-50],
+        "foreign": b"\x7fELF" + data,
+        "version": data.replace(b'"rlcompress":"1"', b'"rlcompress":"9"'),
+        "nan": _with_nan(artifact),
+        "empty": b"",
+    }
+    said = {
+        "truncated": "damaged or cut short",
+        "foreign": "not an .rlc file",
+        "version": "of format '9'",
+        "nan": "must be finite",
+        "empty": "not an .rlc file",
+    }
+    artifact.write_bytes(made[damage])
+    assert run(f"run={artifact}", f"format={format}", f"out={tmp_path / 'b'}{ENDINGS[format]}") == 2
     err = capfd.readouterr().err
-    assert "cannot load" in err
+    assert "cannot load" in err and said[damage] in err
     assert err.count("\n") == 1
-    assert not (tmp_path / "actor.h").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"actor.rlc"}
+
+
+ENDINGS = {name: found.suffix for name, found in FORMATS.items()}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "nan", "parameters", "text"])
+def test_wrong_zips_are_one_line(damage, format, tmp_path, capfd):
+    source = tmp_path / "model.zip"
+    _write_zip(source, damage)
+    assert run(f"run={source}", f"format={format}") == 2
+    err = capfd.readouterr().err
+    said = {
+        "truncated": "not a Stable-Baselines3 zip (or it is damaged)",
+        "foreign": "not a Stable-Baselines3 zip (or it is damaged)",
+        "nan": "is not finite; the training has diverged",
+        "parameters": "cannot be loaded as PPO",
+        "text": "not a Stable-Baselines3 zip (or it is damaged)",
+    }
+    assert said[damage] in err
+    assert err.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"model.zip"}
+
+
+def _write_zip(path: Path, damage: str) -> None:
+    """A small model's zip with something wrong."""
+    model = make_model("PPO")
+    if damage == "nan":
+        with torch.no_grad():
+            next(model.policy.mlp_extractor.policy_net.parameters())[0] = torch.nan
+    model.save(path)
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-1000])
+    elif damage == "text":
+        path.write_text("not a zip")
+    elif damage in ("foreign", "parameters"):
+        with zipfile.ZipFile(path) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            if damage == "foreign":
+                entries = {"holiday.txt": b"sun"}
+            else:
+                entries["policy.pth"] = b"nothing that torch wrote"
+            for name, data in entries.items():
+                archive.writestr(name, data)
+
+
+def test_a_run_that_is_not_finished_is_one_line(tmp_path, capfd):
+    assert run(f"run={tmp_path}", "format=c") == 2
+    err = capfd.readouterr().err
+    assert "holds no finished run" in err and err.count("\n") == 1
+
+
+def test_statistics_beside_a_zip_are_mentioned_and_used(tmp_path, capfd):
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+    env = VecNormalize(DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")]))
+    env.obs_rms.mean[:] = (1.0, 2.0, 3.0)
+    make_model("PPO").save(tmp_path / "model.zip")
+    pickle = tmp_path / "model-vecnormalize.pkl"
+    env.save(str(pickle))
+    assert run(f"run={tmp_path / 'model.zip'}") == 0
+    assert f"add vec_normalize={pickle}" in capfd.readouterr().out
+    assert CompressedPolicy.load(tmp_path / "model.rlc").observation.mean is None
+    assert run(f"run={tmp_path / 'model.zip'}", f"vec_normalize={pickle}") == 0
+    assert "note" not in capfd.readouterr().out
+    found = CompressedPolicy.load(tmp_path / "model.rlc").observation
+    assert found.mean is not None and found.mean.tolist() == [1.0, 2.0, 3.0]
+    pickle.write_bytes(b"nothing")
+    assert run(f"run={tmp_path / 'model.zip'}", f"vec_normalize={pickle}") == 2
+    assert run(f"run={tmp_path / 'model.rlc'}", f"vec_normalize={pickle}") == 2
+    err = capfd.readouterr().err.splitlines()
+    assert len(err) == 2
+    assert "cannot be read" in err[0] and "has its statistics inside" in err[1]
+
+
+def test_onnx_can_be_float_and_end_in_raw_outputs(artifact, tmp_path, capfd):
+    onnx = pytest.importorskip("onnx")
+    out = tmp_path / "actor.onnx"
+    assert run(f"run={artifact}", f"out={out}") == 0
+    said = capfd.readouterr().out
+    assert "opset 17, input observation (batch, 11) float, output action (batch, 3) float" in said
+    kinds = {node.op_type for node in onnx.load(out).graph.node}
+    assert {"QuantizeLinear", "Tanh"} <= kinds
+    assert run(f"run={artifact}", f"out={out}", "precision=float", "with_action=false") == 0
+    assert "output outputs (batch, 3) float" in capfd.readouterr().out
+    kinds = {node.op_type for node in onnx.load(out).graph.node}
+    assert not kinds & {"QuantizeLinear", "Tanh"}
 
 
 def _with_nan(path: Path) -> bytes:

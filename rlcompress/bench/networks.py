@@ -151,7 +151,10 @@ def _images(name: str, network: str) -> None:
 
 
 _control("hopper", 11, 3)
+_control("swimmer", 8, 2)
 _control("halfcheetah", 17, 6)
+_control("walker2d", 17, 6)
+_control("ant", 27, 8)
 _control("humanoid", 376, 17)
 _images("nature_cnn", "nature_cnn")
 _images("impala_resnet", "impala_resnet")

@@ -68,7 +68,7 @@ def test_the_smallest_layout_is_chosen(matrix):
     for name, layout in LAYOUTS.items():
         parts = layout.write(positions, matrix.shape)
         written = [streams.write_integers(part) for part in parts]
-        sizes[name] = sum(len(part) for _, part in [*written, codec._write_values(values)])
+        sizes[name] = sum(len(part) for _, part in [*written, codec._write_kept(values)])
     assert len(data) == sizes[record[0]] == min(sizes.values())
 
 
@@ -76,6 +76,28 @@ def test_rows_win_where_rows_differ():
     matrix = np.zeros((200, 250), np.int8)
     matrix[::10, ::3] = 1
     assert write_weights(matrix)[0][0] == "rows"
+
+
+def test_large_magnitudes_of_both_signs_are_folded():
+    """As magnitude pruning leaves them: the numbers between take no room."""
+    rng = np.random.default_rng(0)
+    matrix = np.zeros((40, 50), np.int8)
+    chosen = rng.choice(matrix.size, 80, replace=False)
+    matrix.flat[chosen] = rng.choice([-127, -126, 126, 127], 80)
+    (_, kept, records), data = write_weights(matrix)
+    assert kept == 80 and records[-1][0] == codec.FOLDED
+    np.testing.assert_array_equal(
+        read(write_weights(matrix)[0], data, matrix.shape, np.int8), matrix
+    )
+    assert len(data) <= 1.25 * entropy_bytes(matrix)
+
+
+@pytest.mark.parametrize("values", [[-127, 127], [1, -1, 127], [-1], [126, -126, 5]])
+def test_folded_numbers_come_back(values):
+    values = np.array(values, np.int8)
+    record, data = streams.write_integers(np.array([2 * abs(int(v)) - 2 + (v < 0) for v in values]))
+    found = codec._read_kept([codec.FOLDED, record], values.size, np.int8, Source(data))
+    np.testing.assert_array_equal(found + (found >= 0), values)
 
 
 def test_few_bits_take_few_bits():
@@ -149,6 +171,10 @@ COUNTS = [["pack", 0, 0], ["pack", 5, 0]]
         (["gaps", 3, [["pack", 100, 0], ["pack", 5, 0]]], b"", "gaps lead to weight 302 of 200"),
         (["gaps", 3, [["pack", 0, 0], ["pack", 127, 0]]], b"", "must lie in"),
         (["gaps", 3, [["pack", 0, 0], ["pack", -128, 0]]], b"", "must lie in"),
+        (["gaps", 3, [["pack", 0, 0], ["fold", ["pack", 253, 0]]]], b"", None),
+        (["gaps", 3, [["pack", 0, 0], ["fold", ["pack", 254, 0]]]], b"", "must lie in"),
+        (["gaps", 3, [["pack", 0, 0], ["fold"]]], b"", "folded weights must be"),
+        (["gaps", 3, [["pack", 0, 0], ["fold", None]]], b"", "a record must be"),
         (["bitmap", 3, COUNTS], b"", "must mark 3 of 200 weights"),
         (["bitmap", 200, [["pack", 255, 0], ["pack", 5, 0]]], b"", None),
         (["bitmap", 199, [["pack", 255, 0], ["pack", 5, 0]]], b"", "must mark 199 of 200"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +32,21 @@ class Curve:
             if i == len(self.phases) or self.phases[i] != self.phases[first]:
                 yield self.phases[first], slice(max(0, first - 1), i)
                 first = i
+
+
+def curve_of_episodes(rows: Iterable[Mapping[str, Any]]) -> Curve | None:
+    """The curve of one run from its evaluation episodes (``step``, ``variant``, ``return``)."""
+    episodes: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for row in rows:
+        episodes[row["step"], row["variant"]].append(row["return"])
+    if not episodes:
+        return None
+    keys = sorted(episodes, key=lambda key: key[0])
+    return Curve(
+        np.array([step for step, _ in keys], dtype=np.float64),
+        np.array([np.mean(episodes[key]) for key in keys]),
+        tuple(phase for _, phase in keys),
+    )
 
 
 def mean_curve(curves: Sequence[Curve], how: Bootstrap | None = None) -> Curve:

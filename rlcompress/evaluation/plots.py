@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rlcompress.evaluation.statistics import Estimate, FloatArray
-from rlcompress.evaluation.style import colour, keep_labels_apart, tidy
+from rlcompress.evaluation.style import colour, keep_labels_apart, legend_above, tidy
 
 _GUIDES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
@@ -53,6 +53,7 @@ def return_against_sparsity(
     dense: Estimate | None = None,
     *,
     reference: Mapping[str, Mapping[float, float]] | None = None,
+    title: str = "",
     ylabel: str = "return",
 ) -> None:
     """The form of the paper's Figures 4 to 6: one line per kind, the dense mean as a level.
@@ -80,16 +81,15 @@ def return_against_sparsity(
     _sparsity_ticks(axes, shown)
     axes.set(xlabel="sparsity", ylabel=ylabel)
     axes.margins(x=0.06, y=0.12)
-    _legend(axes)
+    legend_above(axes, title)
 
 
 def pareto(
-    axes: Any, series: Sequence[Series], dense: Estimate | None, *, xlabel: str, ylabel: str
+    axes: Any, series: Sequence[Series], *, title: str, xlabel: str, ylabel: str = "return"
 ) -> None:
     """Return against a cost (bytes, microseconds), log scale; the front of what nothing beats."""
     tidy(axes, grid="both")
     plain_numbers(axes)
-    _dense_level(axes, dense)
     points = [(point, one) for one in series for point in one.points]
     front = pareto_front([(point.x, point.estimate.value) for point, _ in points])
     steps = sorted((points[i][0].x, points[i][0].estimate.value) for i in front)
@@ -109,7 +109,7 @@ def pareto(
     _label_points(axes, [points[i] for i in front])
     axes.set(xlabel=xlabel, ylabel=ylabel)
     _plain_log_ticks(axes)
-    _legend(axes)
+    legend_above(axes, title)
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -153,7 +153,7 @@ def performance_profiles(
         axes.plot(thresholds, fractions, color=shown, label=label, drawstyle="steps-post")
     axes.set(xlabel="normalised return t", ylabel="runs above t", ylim=(-0.03, 1.03))
     axes.margins(x=0)
-    _legend(axes, columns=2)
+    legend_above(axes, "performance profile", columns=3)
 
 
 def _draw_series(axes: Any, one: Series, positions: Sequence[float], *, line: bool = True) -> None:
@@ -258,21 +258,6 @@ def short_number(value: float) -> str:
         if abs(value) >= limit:
             return f"{value / limit:g}{letter}"
     return f"{value:g}"
-
-
-def _legend(axes: Any, columns: int = 4) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(
-            handles,
-            labels,
-            loc="lower left",
-            bbox_to_anchor=(-0.02, 1.0),
-            ncols=columns,
-            handlelength=1.4,
-            columnspacing=1.2,
-            borderaxespad=0.2,
-        )
 
 
 def end_labels(axes: Any, labels: Sequence[tuple[float, float, str, str]], gap: float) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlcompress.evaluation.plots import short_number
-from rlcompress.evaluation.style import colour, shade, tidy
+from rlcompress.evaluation.plots import plain_numbers, short_number
+from rlcompress.evaluation.style import colour, legend_above, shade, tidy
 
 PICTURE_SIDE = 256
 """Most pixels along a side of a mask's picture; larger masks are averaged over blocks."""
@@ -22,7 +22,11 @@ _HISTOGRAM_STEPS = 50
 
 
 def layer_sparsity(
-    axes: Any, layers: Sequence[str], rows: Sequence[tuple[str, int, int, Sequence[float]]]
+    axes: Any,
+    layers: Sequence[str],
+    rows: Sequence[tuple[str, int, int, Sequence[float]]],
+    *,
+    title: str = "",
 ) -> None:
     """Sparsity of each layer as a dot, one line per (label, rank, levels, sparsities)."""
     tidy(axes, grid="x")
@@ -32,10 +36,7 @@ def layer_sparsity(
         axes.plot(sparsities, height, "o-", color=shown, linewidth=1.2, markersize=7, label=label)
     axes.set_yticks(height, [short_layer(name) for name in layers])
     axes.set(ylim=(len(layers) - 0.5, -0.5), xlim=(-0.03, 1.03), xlabel="sparsity of the layer")
-    if rows:
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=5, handlelength=1.0, title=None
-        )
+    legend_above(axes, title, columns=6)
 
 
 def mask_picture(axes: Any, weight: npt.NDArray[Any], *, kind: str) -> None:
@@ -93,26 +94,27 @@ def quantisation_error(axes: Any, errors: Mapping[str, float]) -> None:
 
 
 def before_and_after(
-    axes: Any, rows: Sequence[tuple[str, str, Sequence[tuple[float, ...]]]], stages: Sequence[str]
+    axes: Any,
+    rows: Sequence[tuple[str, str, Sequence[tuple[float, ...]]]],
+    stages: Sequence[str],
+    *,
+    title: str = "",
 ) -> None:
-    """Return of the same runs at several stages: (label, colour, one tuple per run)."""
+    """Return of the same runs at several stages: (label, colour, one tuple per run).
+
+    Runs are thin lines, their mean a strong one.
+    """
     tidy(axes)
+    plain_numbers(axes)
+    places = range(len(stages))
     for label, shown, runs in rows:
-        for i, run in enumerate(runs):
-            axes.plot(
-                range(len(run)),
-                run,
-                "o-",
-                color=shown,
-                linewidth=1.2,
-                markersize=4.5,
-                alpha=0.75,
-                label=label if i == 0 else None,
-            )
+        for run in runs:
+            axes.plot(places, run, "-", color=shown, linewidth=0.9, alpha=0.4)
+        axes.plot(places, np.mean(runs, axis=0), "o-", color=shown, markersize=5.5, label=label)
     axes.set_xticks(range(len(stages)), stages)
     axes.set_xlim(-0.25, len(stages) - 0.75)
     axes.set_ylabel("return")
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=5, handlelength=1.2)
+    legend_above(axes, title, columns=6)
 
 
 def latency(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -131,18 +133,19 @@ def latency(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         axes.plot([row["p50_us"]], [position], "o", color=shown, markersize=6)
         if row.get("p99_us") is not None:
             axes.plot([row["p50_us"], row["p99_us"]], [position] * 2, color=shown, linewidth=1.4)
+        farthest = max([row["p50_us"], row.get("p99_us") or 0.0, *centres[counts > 0][-1:]])
         axes.annotate(
             f"{row['p50_us']:.3g} µs",
-            (row["p50_us"], position),
-            xytext=(0, -13),
+            (farthest, position),
+            xytext=(7, 0),
             textcoords="offset points",
-            ha="center",
-            fontsize=10.5,
+            va="center",
+            fontsize=11,
             color=colour("muted"),
         )
     axes.set_xscale("log")
     axes.set_yticks(range(len(rows)), [str(row["backend"]).replace("_", " ") for row in rows])
-    axes.set_ylim(len(rows) - 0.4, -1)
+    axes.set_ylim(len(rows) - 0.5, -1)
     axes.set_xlabel("microseconds per call")
     axes.xaxis.set_major_formatter(lambda x, _: short_number(x))
     axes.minorticks_off()

@@ -52,6 +52,26 @@ def learning_curves(axes: Any, lines: Sequence[Lines]) -> None:
     axes.set_ylabel("return")
 
 
+def draw_run(
+    figure: Any,
+    lines: Sequence[Lines],
+    schedule: PolynomialSchedule,
+    *,
+    total: int,
+    length: int,
+    title: str,
+) -> None:
+    """Learning curves with the schedule under them and the phases marked, on an empty figure."""
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3.4, 1])
+    learning_curves(upper, lines)
+    upper.set_title(title, pad=20)
+    schedule_under(lower, schedule, total, length, lines)
+    upper.set_xlim(0, length)
+    if any(one.sparsity for one in lines):
+        for axes in (upper, lower):
+            mark_phases(axes, schedule, total, length, names=axes is upper)
+
+
 def schedule_under(
     axes: Any, schedule: PolynomialSchedule, total: int, length: int, lines: Sequence[Lines]
 ) -> None:

@@ -49,7 +49,7 @@ FONT = ("DejaVu Sans",)
 PIXELS_PER_INCH = 72
 """Sizes below are CSS pixels: one point of matplotlib's SVG is one of them."""
 
-PANEL = (460, 320)
+PANEL = (410, 310)
 """Width and height of one panel; at a phone's width its text is still readable."""
 
 
@@ -96,6 +96,27 @@ def tidy(axes: Any, *, grid: str = "y") -> None:
     if grid != "none":
         axes.grid(visible=True, axis=grid, color=colour("grid"), linewidth=0.9)
     axes.tick_params(length=0, pad=5)
+
+
+def legend_above(axes: Any, title: str, columns: int = 4) -> None:
+    """The legend in rows above the axes, and the title above it."""
+    handles, labels = axes.get_legend_handles_labels()
+    rows = -(-len(handles) // columns)
+    axes.set_title(title, pad=12 + 17 * rows)
+    if handles:
+        # Matplotlib fills columns first; people read rows.
+        order = [i for c in range(columns) for i in range(c, len(handles), columns)]
+        axes.legend(
+            [handles[i] for i in order],
+            [labels[i] for i in order],
+            loc="lower left",
+            bbox_to_anchor=(-0.02, 1.0),
+            ncols=columns,
+            handlelength=1.3,
+            columnspacing=1.2,
+            labelspacing=0.3,
+            borderaxespad=0.2,
+        )
 
 
 def keep_labels_apart(heights: Sequence[float], gap: float) -> list[float]:

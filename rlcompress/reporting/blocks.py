@@ -19,6 +19,9 @@ from rlcompress.reporting.tables import POOLED, Row, smallest_lossless
 MOST_COMMANDS = 40
 """Commands that are listed; of more, the first."""
 
+OPEN_TABLES = 3
+"""Tables that are shown at once; of more, each opens when asked for."""
+
 _COLUMNS = (
     "condition",
     "runs",
@@ -97,9 +100,11 @@ def results(sweep: Sweep, table: Sequence[Row]) -> str:
     names = list(sweep.environments)
     if any(row.env == POOLED for row in table):
         names.append(POOLED)
+    shown = " open" if len(names) <= OPEN_TABLES else ""
     for name in names:
-        parts += [f"<h3>{escape(name.capitalize() if name == POOLED else name)}</h3>"]
-        parts += [_table([row for row in table if row.env == name])]
+        rows = _table([row for row in table if row.env == name])
+        said = escape(name.capitalize() if name == POOLED else name)
+        parts += [f"<details class='table'{shown}><summary>{said}</summary>{rows}</details>"]
     return "".join(parts)
 
 
@@ -112,16 +117,17 @@ def _table(rows: Sequence[Row]) -> str:
     for row in rows:
         if row.checkpoint == "last":
             cells = _cells(row, best.get(row.condition))
-            body.append(
-                "<tr>"
-                + "".join(f'<td data-name="{name}">{cells[name]}</td>' for name in columns)
-                + "</tr>"
-            )
+            body.append("<tr>" + "".join(_cell(name, cells[name]) for name in columns) + "</tr>")
     head = "".join(f"<th>{name}</th>" for name in columns)
     return (
         '<div class="scroll"><table class="rows"><thead><tr>'
         f"{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
+
+
+def _cell(name: str, content: str) -> str:
+    inside = f"<span>{content}</span>" if content else ""
+    return f'<td data-name="{name}">{inside}</td>'
 
 
 def _cells(row: Row, best: Row | None) -> dict[str, str]:

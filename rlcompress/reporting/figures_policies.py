@@ -6,7 +6,7 @@ from typing import Any
 
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.evaluation import plots_policy
-from rlcompress.evaluation.style import colour, shade
+from rlcompress.evaluation.style import PANEL, colour, shade
 from rlcompress.reporting.details import quantisation_errors
 from rlcompress.reporting.render import Panel, Picture
 from rlcompress.reporting.run import ARTIFACT, PROBE, Run
@@ -52,7 +52,7 @@ def _mask_panel(run: Run, policy: CompressedPolicy) -> Panel:
             )
 
     height = 70 + 170 * -(-len(layers) // 3)
-    return Panel(title, draw, (460, height), f"Kept weights of each layer, {title}")
+    return Panel(title, draw, (PANEL[0], height), f"Kept weights of each layer, {title}")
 
 
 def _examples(sweep: Sweep) -> list[Run]:
@@ -96,15 +96,15 @@ def _onset_panel(sweep: Sweep, env: str) -> Panel | None:
             rank = sweep.rank(condition.sparsity)
             shown = shade("quantised", rank, len(sweep.sparsities))
         if values:
-            label = f"{condition.sparsity:g}" if condition.sparsity else "dense"
+            label = f"{condition.sparsity:g}"
             rows.append((label, shown, values))
     if not rows:
         return None
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        plots_policy.before_and_after(axes, rows, ("before", "quantised", "artifact"))
-        axes.set_title(env, pad=30)
+        stages = ("before", "quantised", "artifact")
+        plots_policy.before_and_after(axes, rows, stages, title=env)
 
     return Panel(env, draw, spoken=f"Return before and after quantisation in {env}")
 
@@ -124,7 +124,7 @@ def _error_panel(run: Run, errors: dict[str, float]) -> Panel:
         plots_policy.quantisation_error(axes, errors)
         axes.set_title(title)
 
-    return Panel(title, draw, (460, 110 + 30 * len(errors)), title)
+    return Panel(title, draw, (PANEL[0], 110 + 30 * len(errors)), title)
 
 
 def probes(sweep: Sweep) -> Picture | None:
@@ -158,4 +158,4 @@ def _probe_panel(run: Run, rows: list[dict[str, Any]]) -> Panel:
         plots_policy.latency(axes, rows)
         axes.set_title(title)
 
-    return Panel(title, draw, (460, 110 + 40 * len(rows)), f"Latency of each backend, {title}")
+    return Panel(title, draw, (PANEL[0], 110 + 34 * len(rows)), f"Latency of each backend, {title}")

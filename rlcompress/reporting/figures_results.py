@@ -10,7 +10,7 @@ import numpy as np
 from rlcompress.evaluation import plots
 from rlcompress.evaluation.lossless import normalised
 from rlcompress.evaluation.statistics import AGGREGATES, estimate, performance_profile
-from rlcompress.evaluation.style import colour, shade
+from rlcompress.evaluation.style import PANEL, colour, shade
 from rlcompress.reporting.render import Panel, Picture
 from rlcompress.reporting.run import PROBE, Run
 from rlcompress.reporting.sweep import Condition, Sweep, returns, spread
@@ -39,8 +39,7 @@ def return_against_sparsity(sweep: Sweep) -> Picture | None:
 
         def draw(figure: Any, series: Any = series, level: Any = level, env: str = env) -> None:
             axes = figure.subplots()
-            plots.return_against_sparsity(axes, series, level)
-            axes.set_title(env, pad=30)
+            plots.return_against_sparsity(axes, series, level, title=env)
 
         panels.append(Panel(env, draw, spoken=f"Return against sparsity in {env}"))
     caption = f"{_READING} Diamonds: best checkpoints of the same phase. Dashed: dense runs."
@@ -105,8 +104,10 @@ def aggregates(sweep: Sweep) -> Picture | None:
             target = 0.0 if name == "optimality gap" else 1.0
             plots.aggregate_estimates(figure.subplots(), found, title=name, target=target)
 
-        panels.append(Panel(name, draw, (460, height), f"{name} of normalised returns"))
-    panels.append(Panel("performance profile", _profile_drawing(rows), (460, max(height, 320))))
+        panels.append(Panel(name, draw, (PANEL[0], height), f"{name} of normalised returns"))
+    panels.append(
+        Panel("performance profile", _profile_drawing(rows), (PANEL[0], max(height, 320)))
+    )
     caption = (
         "Returns as parts of the environment's dense mean, 1 + (x - dense) / |dense|: the dashed "
         "line is as good as dense (for the optimality gap, the shortfall, that is 0). Over "
@@ -172,8 +173,7 @@ def _pareto_panels(
 
         def draw(figure: Any, series: Any = series, env: str = env) -> None:
             axes = figure.subplots()
-            plots.pareto(axes, series, None, xlabel=xlabel, ylabel="return")
-            axes.set_title(env, pad=30)
+            plots.pareto(axes, series, title=env, xlabel=xlabel)
 
         panels.append(Panel(env, draw, spoken=f"Return against {xlabel} in {env}"))
     return tuple(panels)

@@ -9,6 +9,7 @@ from rlcompress.evaluation import plots_policy, plots_training
 from rlcompress.evaluation.curves import mean_curve
 from rlcompress.evaluation.plots_training import Lines
 from rlcompress.evaluation.statistics import ENOUGH_RUNS
+from rlcompress.evaluation.style import PANEL
 from rlcompress.reporting.details import schedule_of
 from rlcompress.reporting.render import Panel, Picture
 from rlcompress.reporting.run import Run
@@ -17,7 +18,7 @@ from rlcompress.reporting.sweep import Condition, Sweep
 TIMELINES = 6
 """Most environments whose timeline is drawn."""
 
-_CURVES, _STRIP = (460, 380), (460, 170)
+_CURVES, _STRIP = (PANEL[0], 360), (PANEL[0], 160)
 
 
 def learning_curves(sweep: Sweep) -> Picture | None:
@@ -60,15 +61,7 @@ def _curve_panel(title: str, run: Run, lines: list[Lines]) -> Panel:
     schedule, total, length = schedule_of(run), run.total_timesteps, run.length
 
     def draw(figure: Any) -> None:
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3.4, 1])
-        plots_training.learning_curves(upper, lines)
-        upper.set_title(title, pad=20)
-        plots_training.schedule_under(lower, schedule, total, length, lines)
-        upper.set_xlim(0, length)
-        if any(one.sparsity for one in lines):
-            for axes in (upper, lower):
-                names = axes is upper
-                plots_training.mark_phases(axes, schedule, total, length, names=names)
+        plots_training.draw_run(figure, lines, schedule, total=total, length=length, title=title)
 
     return Panel(title, draw, _CURVES, f"Return over training, {title}")
 
@@ -144,7 +137,6 @@ def layer_sparsities(sweep: Sweep) -> Picture | None:
 def _layer_panel(env: str, names: list[str], rows: list[Any]) -> Panel:
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        plots_policy.layer_sparsity(axes, names, rows)
-        axes.set_title(env, pad=30)
+        plots_policy.layer_sparsity(axes, names, rows, title=env)
 
-    return Panel(env, draw, (460, 150 + 34 * len(names)), f"Sparsity per layer in {env}")
+    return Panel(env, draw, (PANEL[0], 160 + 34 * len(names)), f"Sparsity per layer in {env}")

@@ -65,6 +65,8 @@ def themed(svg: str) -> str:
     """Every colour of the palette as the CSS variable of its name, and the page's own font."""
     for name in COLOURS:
         svg = re.sub(re.escape(colour(name)), f"var(--{name})", svg, flags=re.IGNORECASE)
+    # Matplotlib writes `font: 12px 'DejaVu Sans'` or, since 3.11, `font-family: 'DejaVu Sans'`.
+    svg = re.sub(r"font-family: [^;\"]+", "font-family: var(--font)", svg)
     return re.sub(r"(font: [^;\"]*?px) [^;\"]+", r"\1 var(--font)", svg)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rlcompress.evaluation.curves import Curve
+from rlcompress.evaluation.curves import Curve, curve_of_episodes
 from rlcompress.evaluation.statistics import FloatArray
 from rlcompress.reporting.run import Run
 
@@ -141,7 +141,11 @@ class Sweep:
         """Evaluations over training of each run of an environment, as far as they are read."""
         each = max(1, CURVE_RUNS // len(self.groups))
         return {
-            condition: [curve for run in spread(runs, each) if (curve := curve_of(run)) is not None]
+            condition: [
+                curve
+                for run in spread(runs, each)
+                if (curve := curve_of_episodes(run.evaluations())) is not None
+            ]
             for condition, runs in self.of(env).items()
         }
 
@@ -159,21 +163,6 @@ def spread(runs: Sequence[Run], most: int) -> Sequence[Run]:
     if len(runs) <= most:
         return runs
     return [runs[round(i)] for i in np.linspace(0, len(runs) - 1, most)]
-
-
-def curve_of(run: Run) -> Curve | None:
-    """Mean return and phase at each evaluation; None where a run recorded none."""
-    episodes: dict[tuple[int, str], list[float]] = defaultdict(list)
-    for row in run.evaluations():
-        episodes[row["step"], row["variant"]].append(row["return"])
-    if not episodes:
-        return None
-    keys = sorted(episodes, key=lambda key: key[0])
-    return Curve(
-        np.array([step for step, _ in keys], dtype=np.float64),
-        np.array([np.mean(episodes[key]) for key in keys]),
-        tuple(phase for _, phase in keys),
-    )
 
 
 def _varying(runs: Sequence[Run]) -> list[str]:

@@ -3,6 +3,7 @@
 set -eu
 
 packages="
+  chromium
   clang
   cmake
   g++

@@ -16,7 +16,7 @@ from rich import box
 from rich.table import Table
 
 from rlcompress import cli
-from rlcompress.evaluation.players import Player
+from rlcompress.evaluation.players import Player, Spent
 from rlcompress.evaluation.video import Video, open_video, side_by_side
 
 if TYPE_CHECKING:
@@ -70,15 +70,22 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
                 f"policy takes {one.shape}; env=<id> names another"
             )
     visible = settings.window and settings.out is None and _has_display()
-    video = None if visible else _open(settings, found.beside, spec)
+    fps = settings.fps or _fps(spec) / settings.draw_every
+    video = None if visible else _open(settings, found.beside, fps)
     players = _players(found.players, spec, settings.seed)
-    return lambda: Show(settings, players, video).run()
+    return lambda: Show(settings, players, video, fps).run()
 
 
 class Show:
     """Players that take their steps together, and where the pictures go."""
 
-    def __init__(self, settings: Settings, players: list[Player], video: tuple[Video, Path] | None):
+    def __init__(
+        self,
+        settings: Settings,
+        players: list[Player],
+        video: tuple[Video, Path] | None,
+        fps: float,
+    ) -> None:
         from rlcompress.sb3.drawing import WindowCanvas
 
         self._settings = settings
@@ -87,6 +94,8 @@ class Show:
         self._path = None if video is None else video[1]
         self._canvas = WindowCanvas() if video is None else None
         self._writing = 0.0
+        self._period = 1.0 / fps
+        self._due = 0.0
 
     def run(self) -> None:
         """Play all episodes, then say what they brought and where the time went."""
@@ -130,6 +139,9 @@ class Show:
         if self._canvas is not None:
             self._canvas.show(number, picture)
         self._writing += time.perf_counter() - start
+        if self._canvas is not None:  # People watch: not faster than life.
+            time.sleep(max(0.0, self._due - time.perf_counter()))
+            self._due = max(self._due, time.perf_counter() - self._period) + self._period
 
     def _report(self) -> None:
         from rlcompress.bench.rows import wide_console
@@ -165,9 +177,8 @@ class Show:
             console.print(f"{self._path}: {size:,} bytes", highlight=False, soft_wrap=True)
 
 
-def _open(settings: Settings, beside: Callable[[str], Path], spec: EnvSpec) -> tuple[Video, Path]:
+def _open(settings: Settings, beside: Callable[[str], Path], fps: float) -> tuple[Video, Path]:
     path = Path(settings.out) if settings.out is not None else beside(".mp4")
-    fps = settings.fps or _fps(spec) / settings.draw_every
     return open_video(path, fps), path
 
 
@@ -207,6 +218,7 @@ def _players(contenders: Sequence[Contender], spec: EnvSpec, seed: int) -> list[
             players.append(Player(one.title, one.predict, env))
             players[-1].begin()
             players[-1].draw()
+            players[-1].spent = Spent()  # Opening a graphics context is not playing.
     except Exception as error:  # Whatever OpenGL, or what stands in for it, may raise.
         for player in players:
             player.env.close()

@@ -68,8 +68,11 @@ def _dense(source: Source) -> Path | None:
 
 def _zip(path: Path) -> Contender:
     # Imported here: torch takes seconds, and an artifact does not need it.
+    import torch
+
     from rlcompress.sb3.checkpoint import load
 
+    torch.set_num_threads(1)  # The fastest for networks this small.
     model = load(path)
     shape = tuple(model.observation_space.shape or ())
     # Stored channels first, played channels last.

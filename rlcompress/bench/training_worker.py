@@ -53,7 +53,7 @@ def build(task: Task) -> tuple[Any, list[Any], str]:
     from rlcompress.sb3.qat_callback import QATCallback
     from rlcompress.spec import PolynomialSchedule, PruneSpec, QuantSpec
 
-    model = _model(task)
+    model = make_model(task)
     callbacks: list[Any] = []
     if task.compressed:
         schedule = PolynomialSchedule(begin=0.0, end=0.5, updates=1)
@@ -72,7 +72,8 @@ def build(task: Task) -> tuple[Any, list[Any], str]:
     return model, callbacks, path
 
 
-def _model(task: Task) -> Any:
+def make_model(task: Task, *, device: str = "cpu", render_mode: str | None = None) -> Any:
+    """An SB3 model of the task's environment, whose learning starts within the warm-up."""
     from stable_baselines3 import DQN, SAC
 
     from rlcompress.sb3.environments import algorithm_for, describe, make_training_env, network_for
@@ -96,8 +97,9 @@ def _model(task: Task) -> Any:
     own = {"batch_size": 256} if sac else {"batch_size": 32, "target_update_interval": 8000}
     return algorithm(
         policy,
-        make_training_env(spec, 1, seed=task.seed),
+        make_training_env(spec, 1, seed=task.seed, render_mode=render_mode),
         seed=task.seed,
+        device=device,
         learning_starts=task.warm_up // 4,
         policy_kwargs=arguments,
         **own,

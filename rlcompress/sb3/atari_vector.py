@@ -128,7 +128,7 @@ class AtariVecEnv(VecEnv):
             infos[i]["terminal_observation"] = ended.copy()
             infos[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
         for i in np.flatnonzero(over):
-            infos[i]["episode"] = self._finished(i)
+            infos[i]["episode"] = self._finished(int(i))
         going = ~over
         self._frames[going] = np.asarray(about["episode_frame_number"])[going]
         self._frames[over] = 0

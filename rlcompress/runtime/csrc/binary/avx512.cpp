@@ -56,9 +56,12 @@ void fire(const Layer& layer, const std::uint64_t* x, std::uint64_t* out) {
   }
 }
 
-void fire_each(const Layer& layer, const void*, const std::uint64_t* x, std::uint64_t* out,
+#include "avx512_slices.inl"
+
+void fire_each(const Layer& layer, const void* prepared, const std::uint64_t* x, std::uint64_t* out,
                std::size_t count) {
   const std::size_t out_words = words_of(layer.outputs);
+  if (count == kBatch && sliced_bytes(layer) != 0) return fire_slices(layer, prepared, x, out);
   if (layer.words == 1 && layer.blocks == 8) {
     for (std::size_t s = 0; s < count; ++s) {
       out[s] = fire_word(layer.weights, layer.thresholds, x + s, 1);
@@ -67,8 +70,6 @@ void fire_each(const Layer& layer, const void*, const std::uint64_t* x, std::uin
   }
   for (std::size_t s = 0; s < count; ++s) fire(layer, x + s * layer.words, out + s * out_words);
 }
-
-std::size_t nothing(const Layer&) { return 0; }
 
 void encode(const Encoder& encoder, const float* numbers, std::uint64_t* out) {
   if (encoder.code != Code::Thermometer || encoder.edges_each != 16 || encoder.inputs % 4 != 0) {
@@ -91,7 +92,7 @@ void encode(const Encoder& encoder, const float* numbers, std::uint64_t* out) {
 
 const Kernels& avx512_kernels() {
   static const Kernels kernels = {"avx512",  fire,    sums_words, fire_each,
-                                  sums_each, nothing, nullptr,    encode};
+                                  sums_each, sliced_bytes, prepare_slices, encode};
   return kernels;
 }
 

@@ -47,8 +47,8 @@ void add_x86(std::vector<const Kernels*>& found) {
   const unsigned long long states = saved_states();
   const bool avx2 = (states & 0x6) == 0x6 && has(seven[1], 5) && has(one[2], 23);  // and POPCNT
   const bool avx512 = avx2 && (states & 0xE6) == 0xE6 && has(seven[1], 16) && has(seven[1], 17) &&
-                      has(seven[1], 30) && has(seven[1], 31) &&
-                      has(seven[2], 14);  // F, DQ, BW, VL, VPOPCNTDQ
+                      has(seven[1], 30) && has(seven[1], 31) &&  // F, DQ, BW, VL
+                      has(seven[2], 1) && has(seven[2], 8) && has(seven[2], 14);  // VBMI, GFNI, VPOPCNTDQ
   if (avx512) found.push_back(&avx512_kernels());
   if (avx2) found.push_back(&avx2_kernels());
 }

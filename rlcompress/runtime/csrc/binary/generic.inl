@@ -28,6 +28,14 @@
 
 [[maybe_unused]] void sums_each(const Layer& layer, const void*, const std::uint64_t* x,
                                 std::int32_t* z, std::size_t count) {
+  if (layer.words == 1 && layer.outputs == 1) {
+    const std::uint64_t weights = layer.weights[0];
+    const std::int32_t offset = layer.offsets[0];
+    for (std::size_t s = 0; s < count; ++s) {
+      z[s] = offset - 2 * static_cast<std::int32_t>(count_bits(x[s] ^ weights));
+    }
+    return;
+  }
   for (std::size_t s = 0; s < count; ++s, x += layer.words, z += layer.outputs) {
     sums_words(layer, x, z);
   }

@@ -22,7 +22,7 @@ def check_limits(policy: CompressedPolicy) -> None:
             "use format=onnx"
         )
     action = policy.action
-    last = action.start + policy.values[-1].size // action.quantiles
+    last = action.start + policy.values[-1].size // action.quantiles + 1
     if not (-_INT32 <= action.start and last < _INT32):
         raise ValueError(f"actions must fit int32_t, got a start of {action.start}")
 
@@ -49,12 +49,14 @@ def _prepare(observation: Observation) -> str:
     return "rlc_prepare_byte_planes" if observation.image else "rlc_prepare_planes"
 
 
-def action_members(tables: Tables, action: Action) -> list[object]:
+def action_members(tables: Tables, action: Action, outputs: int) -> list[object]:
     """Members of ``rlc_policy`` that say how the raw output becomes an action."""
     low = high = "NULL"
     if action.low is not None and action.high is not None:
         low = tables.array("low", action.low)
         high = tables.array("high", action.high)
+    if action.kind == "count" and action.low is not None:
+        return ["rlc_act_levels", low, high, outputs // action.low.size, 0]
     return [f"rlc_act_{action.kind}", low, high, action.quantiles, action.start]
 
 
@@ -98,7 +100,7 @@ def header(prefix: str, policy: CompressedPolicy, definitions: str, scratch_byte
     """The header around the ``definitions`` of a policy's tables."""
     observation, action = policy.observation, policy.action
     outputs = policy.values[-1].size
-    discrete = action.kind == "argmax"
+    discrete = action.discrete
     return _HEADER.substitute(
         p=prefix,
         P=prefix.upper(),
@@ -110,6 +112,6 @@ def header(prefix: str, policy: CompressedPolicy, definitions: str, scratch_byte
         output_size=outputs,
         action_element="int32_t" if discrete else "float",
         action_shape=list(action.shape),
-        action_size=1 if discrete else outputs,
+        action_size=1 if action.low is None else action.low.size,
         scratch_bytes=scratch_bytes,
     )

@@ -61,7 +61,7 @@ def golden_header(prefix: str, policy: CompressedPolicy) -> str | None:
     tables = Tables(prefix)
     tables.array("golden_observations", golden.observations[:count])
     tables.array("golden_outputs", golden.outputs[:count])
-    discrete = policy.action.kind == "argmax"
+    discrete = policy.action.discrete
     tables.array("golden_actions", actions.astype(np.int32) if discrete else actions)
     return _HEADER.substitute(
         p=prefix,

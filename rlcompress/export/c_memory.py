@@ -112,5 +112,7 @@ def _place(buffers: list[_Buffer]) -> int:
 
 def _bytes(value: TensorType) -> int:
     """Bytes of a value, rounded up so that whatever follows is aligned."""
-    size = value.size * (4 if value.kind == "float" else 1)
+    size = value.size * 4 if value.kind == "float" else value.size
+    if value.kind == "binary":
+        size = -(-size // 8)
     return -(-size // 4) * 4

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from rlcompress.artifact import CompressedPolicy, Flatten, Linear, Op, entropy_bytes
+from rlcompress.artifact import (
+    BinaryDense,
+    CompressedPolicy,
+    Encode,
+    Flatten,
+    Linear,
+    Op,
+    entropy_bytes,
+)
 from rlcompress.artifact.file import write_bytes
+from rlcompress.export.c_binary import chain_from, write_chain
 from rlcompress.export.c_edges import action_members, check_limits, header, observation_members
 from rlcompress.export.c_golden import golden_header
 from rlcompress.export.c_layers import Optimise, place, write_op
@@ -57,7 +66,11 @@ def to_c(policy: CompressedPolicy, name: str, *, optimise: Optimise = "size") ->
     ops = tables.structs("rlc_op", "ops", rows) if rows else "NULL"
     last = place(plan.values[-1])
     members = [ops, len(rows), *observation_members(tables, policy.observation, plan.values[0])]
-    members += [last, policy.values[-1].size, *action_members(tables, policy.action)]
+    members += [
+        last,
+        policy.values[-1].size,
+        *action_members(tables, policy.action, policy.values[-1].size),
+    ]
     tables.struct("rlc_policy", "policy", members)
     scratch_bytes = max(plan.scratch_bytes, 4)
     source = CSource(
@@ -66,9 +79,9 @@ def to_c(policy: CompressedPolicy, name: str, *, optimise: Optimise = "size") ->
         golden_header(name, policy),
         optimise,
         dict(tables.data_bytes),
-        sum(entropy_bytes(op.weight) for op in policy.linears),
+        sum(entropy_bytes(op.weight) for op in policy.weighted),
         scratch_bytes,
-        sum(_macs(op) for op in policy.linears),
+        sum(_macs(op) for op in policy.weighted),
     )
     return source
 
@@ -104,6 +117,10 @@ def _ops(
     """Define what each op needs; returns the rows of the table of ops."""
     types, rows = policy.values, []
     for index, op in enumerate(policy.ops):
+        if isinstance(op, Encode):
+            rows.append(_chain(policy, plan, tables, index, op))
+        if isinstance(op, Encode | BinaryDense):
+            continue
         if isinstance(op, Flatten):  # Moves nothing: its value lies where its input does.
             continue
         tables.lines.append(f"\n/* {type(op).__name__} {remark(op.name)}{_described(op)} */")
@@ -115,6 +132,18 @@ def _ops(
     return rows
 
 
+def _chain(
+    policy: CompressedPolicy, plan: MemoryPlan, tables: Tables, index: int, op: Encode
+) -> list[str]:
+    """An encoder and its binary layers, the row of one op."""
+    layers = chain_from(policy, index)
+    widths = " to ".join(str(policy.values[index + k].size) for k in range(len(layers) + 2))
+    tables.lines.append(f"\n/* Encode {remark(op.name)}, {len(layers)} of BinaryDense: {widths} */")
+    kernel, about = write_chain(tables, plan, index, op, layers)
+    ends = plan.values[op.inputs[0]], plan.values[index + 1 + len(layers)]
+    return [kernel, about, *map(place, ends)]
+
+
 def _described(op: Op) -> str:
     if not isinstance(op, Linear):
         return ""
@@ -122,6 +151,8 @@ def _described(op: Op) -> str:
     return f": {columns} to {rows}, {int((op.matrix != 0).sum())} weights"
 
 
-def _macs(op: Linear) -> int:
+def _macs(op: Linear | BinaryDense) -> int:
     """Multiply-accumulates of a layer, those at padded borders included."""
+    if isinstance(op, BinaryDense):
+        return op.weight.size
     return int((op.matrix != 0).sum()) * (op.output.size // len(op.bias))

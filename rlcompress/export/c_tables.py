@@ -33,6 +33,8 @@ _STRUCTS: dict[str, tuple[str, ...]] = {
     "rlc_pool": ("rlc_window", "rlc_store"),
     "rlc_sum": ("u32",) * 4 + ("rlc_store",) + ("u8",) * 4,
     "rlc_activation": ("u32", "u32", "u32", "pointer", "u32", "rlc_store"),
+    "rlc_sign_layer": ("pointer", "u32", "u16", "u8", "u8"),
+    "rlc_signs": ("pointer", "pointer", "u32", "u16", "u16", *("u8",) * 4),
     "rlc_policy": (
         *("pointer", "u32", "pointer", "u32", "u32", "u32", "u32", "pointer", "pointer"),
         *("u32", "u32", "u32", "pointer", "pointer", "pointer", "u32", "u32"),
@@ -48,7 +50,7 @@ def struct_bytes(name: str, pointer_bytes: int = 4) -> int:
 
 def _extent(kind: str, pointer_bytes: int) -> tuple[int, int]:
     """Size and alignment of a member or struct."""
-    plain = {"u8": 1, "u32": 4, "pointer": pointer_bytes}
+    plain = {"u8": 1, "u16": 2, "u32": 4, "pointer": pointer_bytes}
     if kind in plain:
         return plain[kind], plain[kind]
     offset, strictest = 0, 1

@@ -90,9 +90,9 @@ class Program:
             check=False,
         )
         assert done.returncode == 0, done.stderr.decode()
-        discrete = policy.action.kind == "argmax"
+        discrete = policy.action.discrete
         outputs = policy.values[-1].size
-        kind, size = (np.int32, 1) if discrete else (np.float32, outputs)
+        kind, size = (np.int32, 1) if discrete else (np.float32, _elements(policy))
         record = np.dtype(
             [("status", "i4"), ("outputs", "f4", (outputs,)), ("actions", kind, (size,))]
         )
@@ -114,7 +114,7 @@ def assert_equal(program: Program, index: int, policy: CompressedPolicy, seen: A
     outputs, actions = reference.forward(seen), reference(seen)
     where = f"policy {index} {policy.meta}"
     np.testing.assert_array_equal(found.outputs.view("u4"), outputs.view("u4"), where)
-    if policy.action.kind == "argmax":
+    if policy.action.discrete:
         np.testing.assert_array_equal(found.actions[:, 0], actions, where)
     else:
         expected = np.ascontiguousarray(actions, np.float32).reshape(len(seen), -1)
@@ -129,3 +129,9 @@ def compiler(name: str) -> str:
     if path is None:
         pytest.skip(f"{name} is not installed")
     return path
+
+
+def _elements(policy: CompressedPolicy) -> int:
+    """Elements of a continuous action."""
+    assert policy.action.low is not None
+    return int(policy.action.low.size)

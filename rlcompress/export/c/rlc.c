@@ -170,6 +170,25 @@ void rlc_act_argmax(const rlc_policy *policy, const float *outputs, void *action
   *(int32_t *)action = policy->start + (int32_t)index;
 }
 
+static uint32_t positive(const float *outputs, uint32_t size) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < size; ++i) count += outputs[i] > 0.0F;
+  return count;
+}
+
+void rlc_act_count(const rlc_policy *policy, const float *outputs, void *action) {
+  *(int32_t *)action = policy->start + (int32_t)positive(outputs, policy->outputs);
+}
+
+/* Here `quantiles` is the number of outputs for each element. */
+void rlc_act_levels(const rlc_policy *policy, const float *outputs, void *action) {
+  const uint32_t levels = policy->quantiles;
+  for (uint32_t i = 0; i < policy->outputs / levels; ++i) {
+    const float step = (policy->high[i] - policy->low[i]) / (float)levels;
+    ((float *)action)[i] = policy->low[i] + (float)positive(outputs + i * levels, levels) * step;
+  }
+}
+
 /* ---- all of it ---- */
 
 const float *rlc_run(const rlc_policy *policy, const void *observation, void *scratch,

@@ -118,6 +118,25 @@ typedef struct {
   rlc_store store;
 } rlc_activation;
 
+/* A layer of bits after another: rows of weights in whole bytes, then a bias for each row where
+ * bias_bytes is 1, 2 or 4. The last layer of a chain gives its sums, others whether they are above 0. */
+typedef struct {
+  const uint8_t *weights;
+  uint32_t place;
+  uint16_t outputs;
+  uint8_t bias_bytes, reserved;
+} rlc_sign_layer;
+
+/* Numbers to bits, the lowest first, and the layers that follow. Edges are `each` for every input, or
+ * where `even` the first and the step between them. Codes: 0 thermometer, 1 one-hot, 2 Gray. */
+typedef struct {
+  const float *edges;
+  const rlc_sign_layer *layers;
+  uint32_t place;
+  uint16_t inputs, each;
+  uint8_t code, even, count, reserved;
+} rlc_signs;
+
 /* A whole policy. `prepare` turns the observation into value 0, at `place`; NULL: as it is. `act`
  * turns the raw output into the action. */
 typedef struct rlc_policy {
@@ -149,6 +168,8 @@ int32_t rlc_prepare_byte_planes(const rlc_policy *policy, const void *observatio
 void rlc_act_squash(const rlc_policy *policy, const float *outputs, void *action);
 void rlc_act_clip(const rlc_policy *policy, const float *outputs, void *action);
 void rlc_act_argmax(const rlc_policy *policy, const float *outputs, void *action);
+void rlc_act_count(const rlc_policy *policy, const float *outputs, void *action);
+void rlc_act_levels(const rlc_policy *policy, const float *outputs, void *action);
 
 float rlc_relu(float x, float bound);
 float rlc_tanh(float x, float bound);
@@ -157,6 +178,7 @@ float rlc_hard_tanh(float x, float bound);
 void rlc_run_plain(const void *about, const void *input, void *output, const rlc_memory *memory);
 void rlc_run_indexed(const void *about, const void *input, void *output, const rlc_memory *memory);
 void rlc_run_packed(const void *about, const void *input, void *output, const rlc_memory *memory);
+void rlc_run_signs(const void *about, const void *input, void *output, const rlc_memory *memory);
 void rlc_run_conv(const void *about, const void *input, void *output, const rlc_memory *memory);
 void rlc_run_pool(const void *about, const void *input, void *output, const rlc_memory *memory);
 void rlc_run_sum(const void *about, const void *input, void *output, const rlc_memory *memory);

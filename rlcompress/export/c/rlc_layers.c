@@ -269,3 +269,89 @@ void rlc_run_conv(const void *about, const void *input, void *output, const rlc_
     }
   }
 }
+
+/* ---- single bits ---- */
+
+static void set_bit(uint8_t *bits, uint32_t i) { bits[i / 8] |= (uint8_t)(1U << (i % 8)); }
+
+/* How many edges of input i lie below x. */
+static uint32_t edges_below(const rlc_signs *signs, uint32_t i, float x) {
+  const float *edges = signs->edges + (uint32_t)(signs->even ? 2 : signs->each) * i;
+  uint32_t below = 0;
+  for (uint32_t k = 0; k < signs->each; ++k) {
+    const float further = signs->even ? (float)k * edges[1] : 0.0F;
+    const float edge = signs->even ? edges[0] + further : edges[k];
+    below += x > edge;
+  }
+  return below;
+}
+
+static uint32_t code_bits(const rlc_signs *signs) {
+  uint32_t bits = 0;
+  if (signs->code == 0) return signs->each;
+  if (signs->code == 1) return signs->each + 1U;
+  for (uint32_t most = signs->each; most != 0; most >>= 1) ++bits;
+  return bits;
+}
+
+/* The number of bits of all inputs, which are written to `to`. */
+static uint32_t encode(const rlc_signs *signs, const float *numbers, uint8_t *to) {
+  const uint32_t each = code_bits(signs);
+  memset(to, 0, (each * signs->inputs + 7) / 8);
+  for (uint32_t i = 0; i < signs->inputs; ++i) {
+    const uint32_t below = edges_below(signs, i, numbers[i]);
+    const uint32_t gray = below ^ (below >> 1);
+    for (uint32_t k = 0; k < each; ++k) {
+      const int set = signs->code == 0 ? k < below : signs->code == 1 ? k == below : gray >> k & 1;
+      if (set) set_bit(to, each * i + k);
+    }
+  }
+  return each * signs->inputs;
+}
+
+static uint32_t differing(const uint8_t *a, const uint8_t *b, uint32_t bytes) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < bytes; ++i) {
+    uint32_t byte = (uint32_t)(a[i] ^ b[i]);
+    byte -= byte >> 1 & 0x55;
+    byte = (byte & 0x33) + (byte >> 2 & 0x33);
+    count += (byte + (byte >> 4)) & 0x0F;
+  }
+  return count;
+}
+
+static int32_t bias_of(const rlc_sign_layer *layer, const uint8_t *biases, uint32_t row) {
+  uint32_t bits = 0;
+  if (layer->bias_bytes == 0) return 0;
+  for (uint32_t k = 0; k < layer->bias_bytes; ++k) {
+    bits |= (uint32_t)biases[layer->bias_bytes * row + k] << (8 * k);
+  }
+  /* Two's complement of so many bits. */
+  const uint32_t sign = 1UL << (8U * layer->bias_bytes - 1U);
+  return (int32_t)((bits ^ sign) - sign);
+}
+
+void rlc_run_signs(const void *about, const void *input, void *output, const rlc_memory *memory) {
+  const rlc_signs *signs = (const rlc_signs *)about;
+  const uint8_t *x = memory->scratch + signs->place;
+  uint32_t width = encode(signs, (const float *)input, memory->scratch + signs->place);
+  for (uint32_t k = 0; k < signs->count; ++k) {
+    const rlc_sign_layer *layer = &signs->layers[k];
+    const uint32_t bytes = (width + 7) / 8;
+    const uint8_t *biases = layer->weights + bytes * layer->outputs;
+    const int last = k + 1 == signs->count;
+    uint8_t *to = memory->scratch + layer->place;
+    if (!last) memset(to, 0, (layer->outputs + 7U) / 8U);
+    for (uint32_t row = 0; row < layer->outputs; ++row) {
+      const uint32_t n = differing(x, layer->weights + bytes * row, bytes);
+      const int32_t z = (int32_t)width + bias_of(layer, biases, row) - 2 * (int32_t)n;
+      if (last) {
+        ((float *)output)[row] = (float)z;
+      } else if (z > 0) {
+        set_bit(to, row);
+      }
+    }
+    width = layer->outputs;
+    x = to;
+  }
+}

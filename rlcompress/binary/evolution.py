@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from rlcompress.binary.evaluator import Population
 from rlcompress.binary.nes import NesSpec, Search
@@ -43,7 +44,7 @@ class Generation:
 
     number: int
     steps: int
-    returns: np.ndarray[tuple[int], np.dtype[np.float64]]
+    returns: npt.NDArray[np.float64]
     map_return: float
     best_return: float
     stop: float | None
@@ -88,8 +89,8 @@ class Evolution:
         """The individual or MAP with the highest return of one generation; luck included."""
         return from_flat(self.widths, self.best)
 
-    def step(self) -> Generation:
-        """Sample, play, move the distribution, play MAP."""
+    def move(self) -> npt.NDArray[np.float64]:
+        """Sample, play, move the distribution; the returns of the individuals."""
         weights = self.search.sample()
         self._population.set_(weights)
         played = self._episodes(self._population, self.spec.episodes, self.rng)
@@ -99,6 +100,11 @@ class Evolution:
         place = int(returns.argmax())
         self._keep(weights[place], float(returns[place]))
         self.search.step_(weights, returns)
+        return returns
+
+    def step(self) -> Generation:
+        """Move the distribution, then play MAP."""
+        returns = self.move()
         map_return = float(self.play(self.search.mode, self.spec.map_episodes).returns.mean())
         self._keep(self.search.mode, map_return)
         return Generation(
@@ -114,6 +120,10 @@ class Evolution:
         """Episodes of one network."""
         self._single.set_(weights[None])
         return self._episodes(self._single, episodes, self.rng)
+
+    def close(self) -> None:
+        """Let go of the environments."""
+        self._episodes.close()
 
     def state(self) -> bytes:
         """Everything that a resumed search goes on from."""

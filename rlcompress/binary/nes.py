@@ -115,7 +115,8 @@ class Search:
         rate = np.float32(spec.learning_rate)
         if spec.gradient == "probability":
             least = np.float32(1 / (4 * p.size))
-            p = np.clip(p + rate * g, least, 1 - least)
+            exact = 1 / (1 + np.exp(-self.logits))
+            p = np.clip(exact + rate * g, least, 1 - least)
             self.logits = np.log(p) - np.log1p(-p)
         elif spec.gradient == "natural":
             variance = p * (1 - p)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Frame = NDArray[np.uint8]
 
 FORMATS = (".mp4", ".gif")
-_CAPTION = 34
+_CAPTION, _GAP = 34, 4
 _GIF_MS = 20
 _INK, _PAPER = (235, 235, 235), (28, 30, 34)
 
@@ -64,8 +64,10 @@ def side_by_side(panes: Sequence[Pane], side: int) -> Frame:
     import cv2
 
     height = side - side % 2
-    columns = []
+    gap = np.full((height + _CAPTION, _GAP, 3), _PAPER, np.uint8)
+    columns: list[Frame] = []
     for pane in panes:
+        columns += [gap] if columns else []
         rows, width = pane.frame.shape[:2]
         # Video codecs want even numbers; captions need some width.
         wide = max(2 * round(width * height / rows / 2), 2 * (height // 3))

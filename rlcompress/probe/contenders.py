@@ -85,8 +85,9 @@ def _zip(path: Path) -> Contender:
 def _compressed(source: Source) -> Contender:
     summary, policy = source.policy.summary(), source.policy
     bits = max(layer["bits"] for layer in summary["layers"])
-    title = f"compressed: {summary['sparsity']:.1%} zeros, {bits} bits, "
-    title += f"{summary['policy_bytes']:,} bytes"
+    # Short: it has to fit above a narrow picture.
+    title = f"compressed: {100 * summary['sparsity']:.3g}% zeros, {bits} bits, "
+    title += f"{summary['policy_bytes'] / 1000:.3g} kB"
     return Contender(title, Engine(policy).predict, tuple(policy.observation.shape))
 
 

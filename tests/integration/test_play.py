@@ -45,9 +45,9 @@ def test_model_and_its_frozen_form_side_by_side(run, pendulum, tmp_path, capsys)
     assert run(f"run={pendulum}", f"out={out}", *words) == 0
     with Image.open(out) as picture:
         assert picture.n_frames <= 2 * 5 and picture.n_frames > 1
-        assert picture.size == (2 * 64, 64 + 34)
+        assert picture.size == (2 * 64 + 4, 64 + 34)
     printed = capsys.readouterr().out
-    assert "sac.zip: SB3" in printed and "compressed: 0.0% zeros" in printed
+    assert "sac.zip: SB3" in printed and "compressed: 0% zeros" in printed
     assert "13, 13" in printed
     assert "Time: emulator" in printed and "draw_every=3" in printed
     assert f"{out}: " in printed
@@ -143,8 +143,8 @@ def test_a_player_accounts_for_its_time_and_returns():
 def test_panes_are_scaled_to_one_height():
     tall, wide = np.full((210, 160, 3), 200, np.uint8), np.full((480, 480, 3), 90, np.uint8)
     picture = side_by_side([Pane(tall, "a", "1"), Pane(wide, "b", "2")], 101)
-    assert picture.shape == (100 + 34, 76 + 100, 3)
-    assert (picture[-1, :76] == 200).all() and (picture[-1, 76:] == 90).all()
+    assert picture.shape == (100 + 34, 76 + 4 + 100, 3)
+    assert (picture[-1, :76] == 200).all() and (picture[-1, 80:] == 90).all()
     assert (picture[:34] > 150).any()
 
 

@@ -58,3 +58,14 @@ def test_a_zip_is_frozen_first(run, small_run, tmp_path):
         (name, batch) for name in ("engine", "torch_eager") for batch in (1, 3)
     }
     assert record["refused"] == []
+
+
+def test_sb3_is_timed_without_our_fake_quantisation(small_run):
+    from rlcompress.probe.torch_peers import _plain_model
+    from rlcompress.quantization.state import spec_of
+    from rlcompress.sb3.actors import actor_of
+    from rlcompress.sb3.checkpoint import load
+
+    zipped = small_run / "actor.zip"
+    assert spec_of(actor_of(load(zipped)).root) is not None
+    assert spec_of(actor_of(_plain_model(zipped)).root) is None

@@ -20,10 +20,13 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return size.main()
 
 
-@pytest.mark.parametrize("sparsity", [0.5, 0.9, 0.98])
-def test_weights_are_near_their_entropy_and_parts_add_up(sparsity: float) -> None:
-    policy = make_policy(Case("hopper", sparsity, "erdos_renyi"))[0]
-    row = row_of("hopper", policy, 1)
+@pytest.mark.parametrize(
+    ("network", "sparsity"),
+    [("hopper", 0.5), ("hopper", 0.9), ("hopper", 0.98), ("hopper", 0.99), ("swimmer", 0.99)],
+)
+def test_weights_are_near_their_entropy_and_parts_add_up(network: str, sparsity: float) -> None:
+    policy = make_policy(Case(network, sparsity, "erdos_renyi"))[0]
+    row = row_of(network, policy, 1)
     assert row["entropy_bytes"] == round(sum(entropy_bytes(op.weight) for op in policy.linears))
     assert 1.0 <= row["weight_ratio"] <= 1.25
     assert row["weight_ratio"] < min(row["bitmap_ratio"], row["csr_ratio"])

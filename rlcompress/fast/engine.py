@@ -129,6 +129,19 @@ class Engine:
         announce = self.options.announce or _silent
         announce("compiling the update")
         began = time.perf_counter()
+        try:
+            compiled = self._compiled(step, flat)
+        except Exception as error:
+            # Without a C++ compiler, say. Nothing has stepped yet: compiling works on copies.
+            reason = str(error).strip().splitlines()[:1]
+            announce(f"the update cannot be compiled ({''.join(reason)}): it runs uncompiled")
+            return step
+        took = time.perf_counter() - began
+        self.compile_s += took
+        announce(f"the update is compiled ({took:.1f} s)")
+        return compiled
+
+    def _compiled(self, step: Step, flat: Sequence[torch.Tensor]) -> Step:
         # Fake tensors: tracing must not take a step.
         graph = make_fx(step, _APART, tracing_mode="fake")(*flat)
         on_cpu = flat[0].device.type == "cpu"
@@ -138,14 +151,10 @@ class Engine:
         if on_cpu:
             options["cpp.threads"] = torch.get_num_threads()
         compiled: Step = torch.compile(graph, fullgraph=True, dynamic=False, options=options)
-        # Compiled on copies, so that the time is that of compiling and no step is taken.
         with torch.no_grad():
             compiled(*(tensor.clone() for tensor in flat))
         if not on_cpu and self.options.cuda_graphs:
             compiled = Captured(compiled, flat, lasting=len(self._lasting))
-        took = time.perf_counter() - began
-        self.compile_s += took
-        announce(f"the update is compiled ({took:.1f} s)")
         return compiled
 
     def _flat_step(self, variant: str, like: Batch) -> Step:

@@ -29,8 +29,7 @@ def updates_of(plan: Plan) -> int:
     if not isinstance(recipe, OffPolicyRecipe):
         return 0
     steps = plan.timeline.length - recipe.learning_starts
-    rounds = steps // (recipe.train_freq * plan.settings.n_envs)
-    return max(rounds, 0) * max(recipe.gradient_steps, 1)
+    return max(steps, 0) * max(recipe.gradient_steps, 1) // recipe.train_freq
 
 
 class Acceleration:

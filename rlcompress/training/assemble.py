@@ -28,6 +28,9 @@ def build_model(plan: Plan, env: VecEnv) -> BaseAlgorithm:
         arguments["action_noise"] = _action_noise(env.action_space, arguments["action_noise"])
     if isinstance(recipe, OffPolicyRecipe):
         arguments |= replay_plan(plan).model_arguments()
+        if recipe.gradient_steps > 0:
+            # SB3 counts steps of all environments together: as many updates per transition as one.
+            arguments["gradient_steps"] = recipe.gradient_steps * settings.n_envs
     policy, policy_arguments = policy_for(
         plan.network, plan.env.observation_space, net_arch=list(recipe.net_arch)
     )

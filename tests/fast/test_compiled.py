@@ -34,3 +34,15 @@ def test_two_processes_would_compute_alike():
         assert is_fast(model)
         train(model, 20)
     assert furthest(*models) == 0.0
+
+
+def test_where_nothing_can_be_compiled(monkeypatch):
+    said = []
+    model, _ = prepared("TD3", "dense")
+    other, _ = prepared("TD3", "dense")
+    monkeypatch.setattr("torch.compile", lambda *_, **__: 1 / 0)
+    accelerate_(model, FastOptions(announce=said.append))
+    for twin in (model, other):
+        train(twin, 4)
+    assert furthest(model, other) == 0.0
+    assert any("cannot be compiled (division by zero)" in line for line in said)

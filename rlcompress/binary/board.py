@@ -21,7 +21,7 @@ class Board:
         from torch.utils.tensorboard import SummaryWriter
 
         purge = generation + 1 if generation else None
-        self._writer: Any = SummaryWriter(str(directory), purge_step=purge)  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(directory), purge_step=purge)
         self._every = every
 
     def show(self, generation: Generation, evolution: Evolution) -> None:

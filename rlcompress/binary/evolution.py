@@ -94,7 +94,7 @@ class Evolution:
         weights = self.search.sample()
         self._population.set_(weights)
         played = self._episodes(self._population, self.spec.episodes, self.rng)
-        returns = played.returns.mean(axis=1)
+        returns: npt.NDArray[np.float64] = played.returns.mean(axis=1)
         self.generation += 1
         self.steps += played.steps
         place = int(returns.argmax())

@@ -90,9 +90,9 @@ def binarise_(model: DQN) -> None:
         layers = network.q_net
         for place, layer in enumerate(layers):
             if isinstance(layer, nn.Linear):
-                layers[place] = BinaryLinear(layer)  # type: ignore[operator]
+                layers[place] = BinaryLinear(layer)
             else:
-                layers[place] = Sign()  # type: ignore[operator]
+                layers[place] = Sign()
 
 
 def freeze_dqn(model: DQN) -> BinaryPolicy:

@@ -77,7 +77,7 @@ class TorchPopulation:
         step = max(1, _BLOCK // max(1, weights.numel()))
         parts = [
             count_bits(part[:, :, None, :] ^ weights[:, None, :, :]).sum(-1)
-            for part in x.split(step, dim=1)
+            for part in torch.split(x, step, dim=1)
         ]
         return torch.cat(parts, dim=1)
 

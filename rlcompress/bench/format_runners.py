@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rlcompress.artifact import AnyArray, CompressedPolicy
+from rlcompress.artifact import AnyArray, CompressedPolicy, Flatten
 from rlcompress.bench.format_policies import Recorded
 from rlcompress.export.c_size import code_size
 from rlcompress.export.c_source import CSource, to_c, write_files
@@ -116,8 +116,15 @@ def forms(
 
 
 def quantised(policy: CompressedPolicy) -> list[int]:
-    """Numbers of the values that ops of a policy round to integers."""
-    return [index + 1 for index, op in enumerate(policy.ops) if op.output.kind != "float"]
+    """Numbers of the values that ops of a policy round to integers.
+
+    Flattened images are left out: their order is the graph's own, and what they flatten is here.
+    """
+    return [
+        index + 1
+        for index, op in enumerate(policy.ops)
+        if op.output.kind != "float" and not isinstance(op, Flatten)
+    ]
 
 
 def _engine(policy: CompressedPolicy) -> Form:

@@ -15,9 +15,10 @@ import pytest
 from rlcompress.artifact import Action, AnyArray, CompressedPolicy, Observation
 from rlcompress.bench import formats
 from rlcompress.bench.format_parity import Tally
-from rlcompress.bench.format_policies import Recording, env_of, find, record
+from rlcompress.bench.format_policies import Recorded, Recording, env_of, find, record
 from rlcompress.bench.formats import worst
 from rlcompress.runtime.reference import Reference
+from tests.policies import random_observations
 from tests.policy_builder import Builder
 
 AGENTS = Path(__file__).parents[3] / "shared" / "agents"
@@ -166,6 +167,21 @@ def test_the_command_compares_every_form(
     assert int8["holds"] and int8["activations"] == 60 * (8 + 6)
     assert rows["ONNX float, onnxruntime"]["holds"]
     assert "mine in CartPole-v1, 60 observations" in capsys.readouterr().out
+
+
+def test_activations_of_image_policies_are_compared_where_they_lie() -> None:
+    """Channels come first in ONNX, and flattened images have another order there."""
+    pytest.importorskip("onnxruntime")
+    builder = Builder(np.random.default_rng(3), Observation((12, 12, 4), True, False, 1 / 255))
+    builder.conv(6, (3, 3), stride=(2, 2))
+    builder.flatten()
+    builder.dense(8)
+    builder.dense(3, "none", final=True)
+    policy = builder.policy(Action("argmax"))
+    seen = random_observations(np.random.default_rng(4), policy.observation, 40)
+    rows = formats.compare(Recorded("a", "none", policy, seen), 16, ["int8"])
+    for row in (row for row in rows if "holds" in row):
+        assert row["holds"] and row["activations"] == 40 * (5 * 5 * 6 + 8)
 
 
 @pytest.mark.skipif(not AGENTS.is_dir(), reason="the agents are not here")

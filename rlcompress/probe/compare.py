@@ -123,6 +123,11 @@ class Turns:
         answer = self._ready[name][0].ask(PaceRequest(rate_hz, seconds, empty))
         return answer if isinstance(answer, Paced) else None
 
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Backends that have been loaded and have not failed since."""
+        return tuple(self._ready)
+
     def _load(self, name: str) -> None:
         worker = self._workers.worker(name, self._request.isa, self._request.threads)
         message = LoadRequest(name, self._subject, self._request, self._spec, self._levels)

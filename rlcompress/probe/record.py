@@ -72,7 +72,7 @@ def _one_request(
     with Workers() as workers:
         turns = Turns(subject, workers, request, plan.spec, plan.levels)
         result = turns.measure(names, tell)
-        if request is plan.requests[0] and plan.control:
+        if request is plan.requests[0]:
             record["control"] = _control(plan, turns, tell)
     record["rows"] += rows_of(result)
     record["refused"] += refused_of(result, request.batch)
@@ -83,11 +83,13 @@ def _one_request(
 
 def _control(plan: Plan, turns: Turns, tell: Tell) -> list[dict[str, Any]]:
     """Every rate: first a loop that does nothing, then the backends."""
+    names = [name for name in plan.control if name in turns.loaded]
     rows = []
-    for rate in plan.settings.rates:
-        for name in (NOTHING, *plan.control):
+    for rate in plan.settings.rates if names else ():
+        for name in (NOTHING, *names):
             tell(f"{name} at {rate:g} Hz")
-            host, empty = (plan.control[0], True) if name == NOTHING else (name, False)
+            empty = name == NOTHING
+            host = names[0] if empty else name
             paced = turns.pace(host, rate, plan.settings.control_s, empty=empty)
             if paced is not None:
                 rows.append({"backend": name, **paced.summary()})

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rlcompress
+from rlcompress import play
 from rlcompress.artifact import CompressedPolicy
+from rlcompress.cli import config_dir
 from rlcompress.probe import __main__ as probe
 from rlcompress.probe.measure import MeasureSpec
+from rlcompress.probe.settings import Settings
 from tests.probe.subjects import subject_of
 
 QUICK = ("rounds=3", "round_s=0.002", "warm_up_s=0.002", "control_s=0.05", "stream=0")
@@ -117,6 +122,14 @@ def test_a_wrong_request(
     captured = capsys.readouterr().err
     assert said in captured
     assert captured.startswith("error: ") and captured.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "schema"), [("probe", Settings), ("play", play.Settings)])
+def test_help_explains_every_key(name: str, schema: type[Any]) -> None:
+    text = (config_dir() / "hydra" / "help" / f"{name}.yaml").read_text()
+    for field in fields(schema):
+        assert re.search(rf"\b{field.name}=", text), field.name
+    assert max(map(len, text.splitlines())) <= 104  # Hydra takes two off.
 
 
 def test_measure_as_a_function(artifact: Path) -> None:

@@ -28,8 +28,8 @@ const KernelTable& avx512_kernels() {
     t.byte_tables[0] = {16, 4, 64, 16, false, 3.5F, 1.8F};
     t.byte_tables[1] = {16, 4, 64, 32, false, 3.5F, 1.4F};
     t.byte_tables[2] = {16, 4, 128, 32, false, 4.0F, 2.6F};
-    t.float_tables[0] = {16, 1, 32, 16, false, 4.0F, 4.0F};
-    t.float_tables[1] = {16, 2, 32, 16, false, 5.5F, 5.5F};
+    t.float_tables[0] = {16, 1, 32, 8, false, 4.0F, 4.0F};
+    t.float_tables[1] = {16, 2, 32, 8, false, 5.5F, 5.5F};
     t.costs = {1.3F, 2.0F, 1.08F, 1.2F};
     t.blocks = blocks;
     t.max_pool_bytes = max_pool_wide_bytes;

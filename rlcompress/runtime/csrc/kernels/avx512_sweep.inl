@@ -114,6 +114,58 @@ RLC_INLINE void sweep_float_tile(const SweepLayer& layer, std::uint32_t tile,
   }
 }
 
+// A step's weights of a tile, added to its sums.
+template <int slots>
+RLC_INLINE __m512 with_float_step(const SweepLayer& layer, std::size_t step, const float* x,
+                                  __m512 acc) {
+  const float* table = x + layer.offset[step];
+  const __m512 low = _mm512_loadu_ps(table);
+  const __m512 high = _mm512_loadu_ps(table + 16);
+  const std::uint8_t* index = layer.index + step * slots * 16;
+  const float* weight = layer.weight + step * slots * 16;
+  __m512 product[slots];
+  repeat<slots>([&](auto i) RLC_INLINE_LAMBDA {
+    const __m512 values = _mm512_permutex2var_ps(low, sixteen_places(index + 16 * i), high);
+    product[i] = _mm512_mul_ps(values, _mm512_loadu_ps(weight + 16 * i));
+  });
+  repeat<slots>([&](auto i) RLC_INLINE_LAMBDA { acc = _mm512_add_ps(acc, product[i]); });
+  return acc;
+}
+
+// The sums of four neighbouring tiles of one position. A sum waits for the one before, so the tiles
+// take turns.
+template <int slots>
+RLC_INLINE void sweep_float_tiles(const SweepLayer& layer, std::uint32_t tile, const float* x,
+                                  __m512 (&acc)[4]) {
+  const std::uint32_t* begin = layer.begin + tile;
+  std::uint32_t shared = begin[1] - begin[0];
+  repeat<4>([&](auto t) RLC_INLINE_LAMBDA {
+    const std::uint32_t steps = begin[t + 1] - begin[t];
+    shared = steps < shared ? steps : shared;
+  });
+  __m512 a = _mm512_setzero_ps();
+  __m512 b = a;
+  __m512 c = a;
+  __m512 d = a;
+  for (std::uint32_t i = 0; i < shared; ++i) {
+    a = with_float_step<slots>(layer, begin[0] + i, x, a);
+    b = with_float_step<slots>(layer, begin[1] + i, x, b);
+    c = with_float_step<slots>(layer, begin[2] + i, x, c);
+    d = with_float_step<slots>(layer, begin[3] + i, x, d);
+  }
+  acc[0] = a;
+  acc[1] = b;
+  acc[2] = c;
+  acc[3] = d;
+  repeat<4>([&](auto t) RLC_INLINE_LAMBDA {
+    __m512 sum = acc[t];
+    for (std::uint32_t i = begin[t] + shared; i < begin[t + 1]; ++i) {
+      sum = with_float_step<slots>(layer, i, x, sum);
+    }
+    acc[t] = sum;
+  });
+}
+
 template <int slots>
 inline void sweep_floats(const SweepLayer& layer, const Epilogue& e, const float* in, void* out,
                          const Spot& spot) {
@@ -121,11 +173,11 @@ inline void sweep_floats(const SweepLayer& layer, const Epilogue& e, const float
   const float* const x[1] = {in + spot.in};
   std::uint32_t tile = 0;
   for (; finish.packs_floats() && tile + 4 <= layer.tiles; tile += 4) {
+    __m512 acc[4];
+    sweep_float_tiles<slots>(layer, tile, x[0], acc);
     __m512i words[4];
     repeat<4>([&](auto t) RLC_INLINE_LAMBDA {
-      __m512 acc[1];
-      sweep_float_tile<slots, 1>(layer, tile + t, x, acc);
-      words[t] = finish.rounded_float(acc[0], (tile + t) * 16);
+      words[t] = finish.rounded_float(acc[t], (tile + t) * 16);
     });
     _mm512_storeu_si512(static_cast<std::uint8_t*>(out) + spot.out + tile * 16,
                         finish.packed(words[0], words[1], words[2], words[3]));

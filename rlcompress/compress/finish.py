@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.logger import HParam
 
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.artifact.file import write_bytes
@@ -19,7 +20,7 @@ from rlcompress.pruning import format_report
 from rlcompress.pruning.pruner import LayerReport
 from rlcompress.sb3.actors import actor_of
 from rlcompress.sb3.pruning_callback import UNUSED
-from rlcompress.training.board import record_hparams
+from rlcompress.training.board import FILES_ONLY
 from rlcompress.training.directory import SUMMARY
 from rlcompress.training.finish import FINAL_SEEDS
 from rlcompress.training.table import describe_parity
@@ -72,7 +73,7 @@ def conclude(session: Session) -> None:
         "layers": [asdict(layer) for layer in layers],
         "timing": {"wall_s": wall, "cpu_s": cpu},
     }
-    _record(session, model, paired, likeness)
+    _record(session, paired, likeness)
     # Last: it marks the run as finished.
     directory.write_json(SUMMARY, summary)
 
@@ -165,10 +166,13 @@ def _draw(session: Session, paired: Paired | None) -> None:
     session.say(f"drawn in {path}")
 
 
-def _record(session: Session, model: Any, paired: Paired | None, likeness: Likeness) -> None:
+def _record(session: Session, paired: Paired | None, likeness: Likeness) -> None:
+    """What was asked and what came of it, so that the runs of a sweep can be sorted by them."""
     metrics = {"agreement": likeness.agreement, "action_error": likeness.error}
     if paired is not None:
         metrics |= {"teacher": paired.teacher_mean, "student": paired.student_mean}
-    model.set_logger(session.logger)
-    model.num_timesteps = session.clock
-    record_hparams(model, session.plan.about(), metrics)
+    named = {f"final/{name}": value for name, value in metrics.items()}
+    for name, value in named.items():
+        session.logger.record(name, value)
+    session.logger.record("hparams", HParam(session.plan.about(), named), exclude=FILES_ONLY)
+    session.logger.dump(session.clock)

@@ -24,6 +24,7 @@ from rlcompress.compress.teacher import Teacher
 from rlcompress.pruning.criteria import CRITERIA
 from rlcompress.sb3.observations import as_prepared, sample_size
 from rlcompress.spec import QuantSpec
+from rlcompress.training.errors import TrainingStopped
 
 ACTION = "action"
 """The criterion that judges a weight by what the action loses with it."""
@@ -109,6 +110,14 @@ class Lesson:
         if self.done and self.float_state is None:
             self.float_state = self.student.state_dict()
 
+    def check(self) -> None:
+        """Raise TrainingStopped where the loss is no longer finite."""
+        if not math.isfinite(self.loss):
+            raise TrainingStopped(
+                f"the loss is {self.loss} after {self.step} gradient steps (a smaller "
+                "learning_rate may help)"
+            )
+
     @torch.no_grad()
     def compare(self, count: int) -> Likeness:
         """How alike student and teacher are on the newest ``count`` observations."""
@@ -175,6 +184,8 @@ class Lesson:
     def _prune(self) -> None:
         due = self.course.updates_due(self.step)
         if due > self._updates and self.course.final > 0.0:
+            if self.step:
+                self.check()
             target = self.course.sparsity_after(due)
             self.student.prune_(target, self._scores(), self._manner.allocation)
             self._updates = due

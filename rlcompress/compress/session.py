@@ -194,6 +194,7 @@ class Session:
             lesson.advance()
             self.clock += 1
             if self.clock % _LOG_EVERY == 0 or lesson.done:
+                lesson.check()
                 record(self.logger, lesson, self.clock)
                 self._bar.show(name, lesson)
 

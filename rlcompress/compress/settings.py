@@ -29,7 +29,7 @@ class Settings:
     vecnormalize: str | None
     observations: str | None
     method: str
-    sparsity: Union[float, str]  # noqa: UP007 (omegaconf reads this spelling on Python 3.10 too)
+    sparsity: Union[int, float, str]  # noqa: UP007 (omegaconf reads this spelling on Python 3.10 too)
     quant: Union[bool, str]  # noqa: UP007
     tolerance: float
     agreement: float

@@ -286,3 +286,11 @@ def test_recurrent_policies_are_refused(tmp_path, capfd):
     err = capfd.readouterr().err
     assert "recurrent (LSTM)" in err
     assert err.count("\n") == 1
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(zips, tmp_path, capfd):
+    arguments = (f"model={zips('PPO')}", "env=Pendulum-v1", "learning_rate=1e30")
+    assert compress_main(tmp_path, *arguments, *SMALL) == 1
+    err = capfd.readouterr().err
+    assert "error: the loss is " in err
+    assert err.count("\n") == 1

@@ -91,6 +91,7 @@ def quantisation_error(axes: Any, errors: Mapping[str, float]) -> None:
     axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="error, part of the tensor's norm")
     axes.set_xlim(left=0)
     axes.margins(x=0.08)
+    axes.locator_params(axis="x", nbins=5)
 
 
 def before_and_after(

@@ -26,6 +26,9 @@ ENOUGH_RUNS = 5
 """Runs per task below which there is no interval: the points say all that is known."""
 
 RESAMPLES = 5_000
+DRAWN_RUNS = 1_000_000
+"""Runs that a bootstrap draws in all: of many runs fewer resamples, never under 1 000."""
+
 TRIMMED = 0.25
 
 
@@ -168,10 +171,11 @@ def interval(
     how = how or Bootstrap()
     if any(sample.size < ENOUGH_RUNS for sample in samples):
         return None
+    affordable = DRAWN_RUNS // sum(sample.size for sample in samples)
     found: Any = stats.bootstrap(
         tuple(samples),
         lambda *resampled, axis: statistic(resampled),
-        n_resamples=how.resamples,
+        n_resamples=min(how.resamples, max(affordable, 1_000)),
         vectorized=True,
         confidence_level=how.level,
         method="percentile",

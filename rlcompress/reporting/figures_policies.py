@@ -122,7 +122,7 @@ def _error_panel(run: Run, errors: dict[str, float]) -> Panel:
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         plots_policy.quantisation_error(axes, errors)
-        axes.set_title(title)
+        figure.suptitle(title, x=0.02, ha="left", fontsize=13, fontweight="bold")
 
     return Panel(title, draw, (PANEL[0], 110 + 30 * len(errors)), title)
 
@@ -156,6 +156,6 @@ def _probe_panel(run: Run, rows: list[dict[str, Any]]) -> Panel:
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         plots_policy.latency(axes, rows)
-        axes.set_title(title)
+        figure.suptitle(title, x=0.02, ha="left", fontsize=13, fontweight="bold")
 
     return Panel(title, draw, (PANEL[0], 110 + 34 * len(rows)), f"Latency of each backend, {title}")

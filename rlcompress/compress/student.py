@@ -12,7 +12,13 @@ from torch import nn
 from rlcompress.compress.source import read_model
 from rlcompress.compress.teacher import Teacher
 from rlcompress.pruning import LayerReport, MaskSet, check_feasible
-from rlcompress.pruning.allocation import ALLOCATIONS, DEAD, keep_top, kept_total
+from rlcompress.pruning.allocation import (
+    ALLOCATIONS,
+    DATA_DEPENDENT,
+    DEAD,
+    keep_top,
+    kept_total,
+)
 from rlcompress.pruning.registry import lookup
 from rlcompress.quantization import state as quantisation_state
 from rlcompress.quantization.prepare import calibrate_
@@ -115,7 +121,9 @@ class Student:
 def check_sparsity(teacher: Teacher, sparsity: float, allocation: str) -> None:
     """Raise ValueError where the teacher cannot be pruned so."""
     lookup(ALLOCATIONS, allocation, "allocation")
-    check_feasible(PruneSpec(sparsity, allocation=allocation), teacher.actor.layers)
+    # What depends on scores is not known yet; no layer is left empty then (see ``prune_``).
+    if allocation not in DATA_DEPENDENT:
+        check_feasible(PruneSpec(sparsity, allocation=allocation), teacher.actor.layers)
 
 
 def _none_empty(counts: dict[str, int]) -> dict[str, int]:

@@ -12,8 +12,13 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from stable_baselines3.common.vec_env import SubprocVecEnv
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import (
+    CloudpickleWrapper,
+    VecEnvIndices,
+    VecEnvObs,
+)
+from stable_baselines3.common.vec_env.subproc_vec_env import _worker
 
 from rlcompress.sb3 import env_state
 from rlcompress.sb3.env_core_state import Unsaveable
@@ -83,11 +88,24 @@ class ProcessVecEnv(SubprocVecEnv):
     def __init__(self, makers: Sequence[Callable[[], Env]], env_id: str) -> None:
         self.env_id = env_id
         self.steps = 0
+        self.waiting = self.closed = False
         self.processes: list[Any] = []
-        if "forkserver" in multiprocessing.get_all_start_methods():
-            multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
+        forked = "forkserver" in multiprocessing.get_all_start_methods()
+        context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
+        if forked:
+            context.set_forkserver_preload(_PRELOADED)
+        pipes = [context.Pipe() for _ in makers]
+        self.remotes, self.work_remotes = zip(*pipes, strict=True)
+        for (here, there), maker in zip(pipes, makers, strict=True):
+            arguments = (there, here, CloudpickleWrapper(_carried(maker)))
+            process = context.Process(target=_work, args=arguments, daemon=True)
+            process.start()
+            self.processes.append(process)
+            there.close()
         with self._watched():
-            super().__init__([_carried(maker) for maker in makers])
+            self.remotes[0].send(("get_spaces", None))
+            observation, action = self.remotes[0].recv()
+        VecEnv.__init__(self, len(makers), observation, action)
         # Before multiprocessing ends its children by a signal that these do not listen to.
         atexit.register(self._end)
 
@@ -153,6 +171,12 @@ class ProcessVecEnv(SubprocVecEnv):
             if process.exitcode is None:
                 process.kill()
                 process.join()
+
+
+def _work(remote: Any, parent: Any, maker: Any) -> None:
+    """SB3's worker, which is silent where the run has gone away without reading everything."""
+    with contextlib.suppress(ConnectionError):
+        _worker(remote, parent, maker)
 
 
 def _carried(maker: Callable[[], Env]) -> Callable[[], Env]:

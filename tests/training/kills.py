@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
 
 import torch
@@ -62,6 +63,8 @@ def in_process(directory: Path, *overrides: str, before: Callable[[], None] | No
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
                 sys.stdout, sys.stderr = log, log
+                # The server that pytest's process forks from is no child of this one.
+                forkserver._forkserver.__init__()
                 if before is not None:
                     before()
                 code = train_main(directory, *overrides)

@@ -16,6 +16,11 @@ class Raising(OddEnv):
         return super().step(action)
 
 
+class Constant(OddEnv):
+    def _observation(self):
+        return np.zeros(3)
+
+
 LATE = {"action_space": BOX, "at": 70, "length": 100}
 
 register("Plain", action_space=BOX)
@@ -23,4 +28,7 @@ register("NaN", **LATE, odd=("observation", np.array([0.0, np.nan, 0.0])))
 register("Shape", **LATE, odd=("observation", np.zeros(4)))
 register("Dtype", **LATE, odd=("observation", np.zeros(3, np.float32)))
 register("Reward", **LATE, odd=("reward", float("inf")))
+gymnasium.register(
+    "odd/Constant-v0", entry_point=Constant, kwargs={"action_space": BOX, "length": 100}
+)
 gymnasium.register("odd/Raising-v0", entry_point=Raising, kwargs=LATE)

@@ -1,12 +1,19 @@
 """What can happen to a run from outside: one clear line, the last checkpoint kept."""
 
+import multiprocessing
 import os
+import re
 import resource
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from rlcompress.artifact import CompressedPolicy
 from rlcompress.training.lock import locked
 from rlcompress.training.store import Store
 from tests.integration.runs import train_main
@@ -72,21 +79,69 @@ def test_a_second_signal_does_not_wait(tmp_path):
     assert max(directory.glob("checkpoint/*.ckpt")).name == "000000000040.ckpt"
 
 
-def test_no_room_for_a_checkpoint(undisturbed, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "named", "kept"),
+    [
+        (1, "000000000080.ckpt", 40),
+        (5, "/replay/", 30),
+        (4, "eval.jsonl", 40),
+    ],
+)
+def test_a_full_disk(undisturbed, number, named, kept, tmp_path):
     directory = tmp_path / "run"
 
     def fill():
         # The kernel refuses to make any file longer than this, as it does on a full disk.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
 
-    before = at_file(directory, 1, fill, named="000000000080.ckpt")
-    assert in_process(directory, *HOPPER, before=before) == 1
+    assert in_process(directory, *HOPPER, before=at_file(directory, number, fill, named)) == 1
     said = last_line(directory)
     assert said.startswith("error: ")
     assert "File too large" in said
-    assert f"the checkpoint of step 40 is kept, {how_to_resume(directory)}" in said
+    assert f"the checkpoint of step {kept} is kept, {how_to_resume(directory)}" in said
     finish(directory, *HOPPER)
     assert_same(directory, undisturbed("n_envs=1"))
+
+
+READ_ONLY = """
+"$@" & run=$!
+until ls checkpoint/*.ckpt; do sleep 0.05; kill -0 $run || exit 9; done
+mount --bind "$PWD" "$PWD" && mount -o remount,bind,ro "$PWD"
+wait $run
+echo code $?
+"""
+"""Runs a command; its directory, the present one, becomes read-only while it runs."""
+
+
+def test_a_directory_that_turns_read_only(undisturbed, tmp_path):
+    probe = ["unshare", "-rm", "mount", "--bind", str(tmp_path), str(tmp_path)]
+    if not shutil.which("unshare") or subprocess.run(probe, check=False).returncode:
+        pytest.skip("mounting needs user namespaces")
+    directory = tmp_path / "run"
+    directory.mkdir()
+    root = Path(__file__).parents[2]
+    run = [sys.executable, "-m", "rlcompress.train", *HOPPER, f"hydra.run.dir={directory}"]
+    command = ["unshare", "-rm", "sh", "-c", READ_ONLY, "sh", *run]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "code 1" in done.stdout
+    said = done.stderr.strip().splitlines()[-1]
+    assert said.startswith("error: ")
+    assert "Read-only file system" in said
+    assert re.search(r"the checkpoint of step \d+ is kept, continue with: python", said)
+    finish(directory, *HOPPER)
+    assert_same(directory, undisturbed("n_envs=1"))
+
+
+def test_a_directory_that_is_removed(tmp_path):
+    directory = tmp_path / "run"
+    gone = at_file(directory, 1, lambda: shutil.rmtree(directory), named="000000000080.ckpt")
+    assert in_process(directory, *HOPPER, before=gone) == 1
+    said = last_line(directory)
+    assert "No such" in said
+    assert "there is no checkpoint yet" in said
 
 
 @pytest.mark.parametrize("place", ["/proc/none/run", "/dev/null/run"])
@@ -125,6 +180,38 @@ def test_an_environment_that_misbehaves(name, seen, tmp_path):
     assert f"odd/{name}-v0" in said
     assert seen in said
     assert "the checkpoint of step 40 is kept" in said
+
+
+def test_constant_observations(tmp_path):
+    directory = tmp_path / "run"
+    overrides = [o for o in HOPPER if not o.startswith("env=")]
+    overrides += ["env=tests.training.odd_registry:odd/Constant-v0"]
+    assert in_process(directory, *overrides) == 0
+    policy = CompressedPolicy.load(directory / "actor.rlc")
+    assert np.isfinite(policy.golden.outputs).all()
+
+
+def kill_an_environment():
+    """Once the second checkpoint is there, one of the run's environments dies."""
+    (victim, *_) = (p for p in multiprocessing.active_children() if p.name.startswith("Fork"))
+    os.kill(victim.pid, signal.SIGKILL)
+
+
+def test_the_process_of_an_environment_dies(undisturbed, tmp_path):
+    directory = tmp_path / "run"
+    overrides = (*HOPPER, "n_envs=4", "env_processes=true")
+    dying = at_file(directory, 1, kill_an_environment, named="000000000080.ckpt")
+    assert in_process(directory, *overrides, before=dying) == 1
+    said = last_line(directory)
+    assert "error: environment Hopper-v4 misbehaved at step 20: the process of" in said
+    assert "died (SIGKILL)" in said
+    assert "the checkpoint of step 80 is kept" in said
+    # Its episodes are continued, in other processes; and it is the run that one process makes.
+    finish(directory, *overrides)
+    log = (tmp_path / "run.log").read_text()
+    assert "continuing after 80 steps" in log
+    assert "episodes start anew" not in log
+    assert_same(directory, undisturbed("n_envs=4"))
 
 
 def files_of_the_newest(directory):

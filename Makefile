@@ -10,7 +10,7 @@ WORKERS ?= 2
 # One thread per process: the networks are small, and the tests run in parallel.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: train test test-slow fuzz lint format install clean
+.PHONY: train test test-slow fuzz sanitize lint format install clean
 
 install: $(STAMP)
 
@@ -42,6 +42,10 @@ SECONDS ?= 3600
 fuzz: install
 	$(RUN) -m pip install --quiet atheris
 	$(RUN) -m tests.slow.fuzz_artifact $(SECONDS)
+
+# The engine's C++ under AddressSanitizer and UBSan.
+sanitize: install
+	$(RUN) -m pytest tests/runtime/test_engine_c_api.py -m slow -k sanitizers
 
 format: install
 	$(RUN) -m ruff check --fix .

@@ -25,6 +25,7 @@ FLOORS = {
     "probe": 3,
     "reporting": 3,
     "compress": 3,
+    "grid": 3,
     "cli": 4,
     "bench": 4,
 }
@@ -57,7 +58,7 @@ def is_entry_point(path: Path) -> bool:
         relative.stem in {"__main__", "train", "bench"}
         or (len(relative.parts) == 1 and relative.stem in ENTRY_MODULES)
         or "bench" in names
-        or relative.parts == ("cli.py",)
+        or relative.parts in (("cli.py",), ("grid.py",))
     )
 
 

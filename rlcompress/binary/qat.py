@@ -38,6 +38,27 @@ class EncodedFeatures(BaseFeaturesExtractor):
         return (2.0 * above.float() - 1.0).flatten(1)
 
 
+def _signs(x: torch.Tensor) -> torch.Tensor:
+    return torch.where(x > 0, 1.0, -1.0)
+
+
+class _Straight(torch.autograd.Function):
+    """One tensor's values with another's gradient, to the bit: a + (b - a) would be rounded."""
+
+    @staticmethod
+    def forward(ctx: Any, source: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradients[0], None
+
+
+def _straight(source: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    found: torch.Tensor = _Straight.apply(source, values)  # type: ignore[no-untyped-call]
+    return found
+
+
 class BinaryLinear(nn.Module):
     """A dense layer of signs around the parameters of a float one: alpha (sign(W) x + round(b)).
 
@@ -51,11 +72,10 @@ class BinaryLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs of the binary layer; gradients are those of the float one."""
         alpha = self.weight.detach().abs().mean()
-        signs = torch.where(self.weight > 0, 1.0, -1.0)
-        weight = self.weight + (alpha * signs - self.weight).detach()
-        units = torch.round(self.bias / alpha) * alpha
-        bias = self.bias + (units - self.bias).detach()
-        return nn.functional.linear(x, weight, bias)
+        weight = _straight(self.weight / alpha, _signs(self.weight))
+        bias = _straight(self.bias / alpha, torch.round(self.bias / alpha))
+        # Sums of whole numbers, so that 0 is 0 and does not fire.
+        return alpha * nn.functional.linear(x, weight, bias)
 
     def frozen(self) -> BinaryLayer:
         """The layer in bits and integers."""
@@ -70,7 +90,7 @@ class Sign(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Signs (n, width)."""
         clamped = x.clamp(-1.0, 1.0)
-        return clamped + (torch.where(x > 0, 1.0, -1.0) - clamped).detach()
+        return _straight(clamped, _signs(x))
 
 
 def make_dqn(env_id: str, encoder: Encoder, hidden: tuple[int, ...], **options: Any) -> DQN:

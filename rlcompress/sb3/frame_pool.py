@@ -34,7 +34,7 @@ class FramePool:
     @property
     def frame_bytes(self) -> int:
         """Bytes of one frame."""
-        return self._main[0].nbytes
+        return int(self._main[0].nbytes)
 
     @property
     def live(self) -> int:

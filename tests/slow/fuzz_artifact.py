@@ -10,6 +10,7 @@ DIRECTORY/crash-...; it belongs into tests/artifact/test_hostile.py.
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import struct
@@ -68,13 +69,13 @@ def change_(program: Any, rng: random.Random) -> None:
         parent = parent[key]
     how = rng.randrange(4)
     if how == 0:
-        parent[last] = rng.choice(JUNK)
+        parent[last] = copy.deepcopy(rng.choice(JUNK))
     elif how == 1 and type(parent[last]) in (int, float):
         parent[last] += rng.choice([-1, 1, 0.5, parent[last]])
     elif how == 2:
         del parent[last]
     elif isinstance(parent, list):
-        parent.insert(rng.randrange(len(parent) + 1), parent[last])
+        parent.insert(rng.randrange(len(parent) + 1), copy.deepcopy(parent[last]))
 
 
 def mutate(given: bytes, largest: int, seed: int) -> bytes:

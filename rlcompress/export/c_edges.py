@@ -22,7 +22,9 @@ def check_limits(policy: CompressedPolicy) -> None:
             "use format=onnx"
         )
     action = policy.action
-    last = action.start + policy.values[-1].size // action.quantiles + 1
+    # Counting outputs that are on tells one more action apart than there are outputs.
+    actions = policy.values[-1].size // action.quantiles + (action.kind == "count")
+    last = action.start + actions
     if not (-_INT32 <= action.start and last < _INT32):
         raise ValueError(f"actions must fit int32_t, got a start of {action.start}")
 

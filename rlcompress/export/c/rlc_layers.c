@@ -302,7 +302,9 @@ static uint32_t encode(const rlc_signs *signs, const float *numbers, uint8_t *to
     const uint32_t below = edges_below(signs, i, numbers[i]);
     const uint32_t gray = below ^ (below >> 1);
     for (uint32_t k = 0; k < each; ++k) {
-      const int set = signs->code == 0 ? k < below : signs->code == 1 ? k == below : gray >> k & 1;
+      int set = (int)(gray >> k & 1U);
+      if (signs->code == 0) set = k < below;
+      if (signs->code == 1) set = k == below;
       if (set) set_bit(to, each * i + k);
     }
   }
@@ -327,7 +329,7 @@ static int32_t bias_of(const rlc_sign_layer *layer, const uint8_t *biases, uint3
     bits |= (uint32_t)biases[layer->bias_bytes * row + k] << (8 * k);
   }
   /* Two's complement of so many bits. */
-  const uint32_t sign = 1UL << (8U * layer->bias_bytes - 1U);
+  const uint32_t sign = (uint32_t)1 << (8U * layer->bias_bytes - 1U);
   return (int32_t)((bits ^ sign) - sign);
 }
 

@@ -26,6 +26,7 @@ FLOORS = {
     "reporting": 3,
     "compress": 3,
     "grid": 3,
+    "resuming": 3,
     "cli": 4,
     "bench": 4,
 }
@@ -58,7 +59,7 @@ def is_entry_point(path: Path) -> bool:
         relative.stem in {"__main__", "train", "bench"}
         or (len(relative.parts) == 1 and relative.stem in ENTRY_MODULES)
         or "bench" in names
-        or relative.parts in (("cli.py",), ("grid.py",))
+        or relative.parts in (("cli.py",), ("grid.py",), ("resuming.py",))
     )
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
-
 from rlcompress import cli
 from rlcompress.binary.settings import Settings
+from rlcompress.resuming import as_it_was, config_of
 
 
 def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     """Look at everything that can be wrong before a generation; returns the run."""
     if settings.resume:
+        if not config_of(job.directory).is_file():
+            raise ValueError(
+                f"resume=true, but {job.directory} holds no run; name it by hydra.run.dir"
+            )
         settings = as_it_was(settings, job.directory)
     # Imported here: --help needs none of this.
     from rlcompress.binary.assemble import assemble
@@ -34,30 +35,6 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     _check_counts(settings)
     parts = assemble(settings)
     return lambda: _work(settings, job, directory, parts)
-
-
-def as_it_was(settings: Settings, directory: Path) -> Settings:
-    """The settings that the run in ``directory`` was started with; overrides may only repeat them.
-
-    Raises:
-        ValueError: where there is no run, or an override asks for something else.
-    """
-    path = directory / ".hydra" / "config.yaml"
-    if not path.is_file():
-        raise ValueError(f"resume=true, but {directory} holds no run; name it by hydra.run.dir")
-    before = OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.load(path))
-    now = OmegaConf.structured(settings)
-    for override in HydraConfig.get().overrides.task:
-        key = override.split("=", 1)[0].lstrip("+~")
-        asked, was = OmegaConf.select(now, key), OmegaConf.select(before, key)
-        if key != "resume" and asked != was:
-            raise ValueError(
-                f"resume=true continues a run as it was started, with {key}={was}, but {key} is "
-                f"now {asked}; leave it out"
-            )
-    found = OmegaConf.to_object(before)
-    assert isinstance(found, Settings)
-    return replace(found, resume=True)
 
 
 def _check_counts(settings: Settings) -> None:

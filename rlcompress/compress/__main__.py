@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import OmegaConf
 
 from rlcompress import cli
 from rlcompress.compress.settings import Settings
+from rlcompress.resuming import as_it_was
 
 
 def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
@@ -23,31 +18,6 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     from rlcompress.compress.run import prepare
 
     return prepare(settings, job.directory, job.command, job.descriptions)
-
-
-def as_it_was(settings: Settings, directory: Path) -> Settings:
-    """The settings that the run in ``directory`` was started with; overrides may only repeat them.
-
-    Raises:
-        ValueError: where an override asks for something else.
-    """
-    config = HydraConfig.get()
-    path = directory / ".hydra" / "config.yaml"
-    if not path.is_file():
-        return replace(settings, resume=config.mode != RunMode.MULTIRUN)
-    before = OmegaConf.merge(OmegaConf.structured(Settings), OmegaConf.load(path))
-    now = OmegaConf.structured(settings)
-    for override in config.overrides.task:
-        key = override.split("=", 1)[0].lstrip("+~")
-        asked, was = OmegaConf.select(now, key), OmegaConf.select(before, key)
-        if key != "resume" and asked != was:
-            raise ValueError(
-                f"resume=true continues a run as it was started, with {key}={was}, but {key} is "
-                f"now {asked}; leave it out"
-            )
-    found = OmegaConf.to_object(before)
-    assert isinstance(found, Settings)
-    return replace(found, resume=True)
 
 
 def main() -> int:

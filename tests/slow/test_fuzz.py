@@ -1,5 +1,6 @@
 """A minute of coverage-guided fuzzing; ``make fuzz SECONDS=3600`` runs for longer."""
 
+import re
 import subprocess
 import sys
 
@@ -14,4 +15,5 @@ def test_a_minute_of_fuzzing_finds_nothing(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert not list(tmp_path.glob("crash-*"))
-    assert "cov: " in done.stderr
+    # A fuzzer that does not see the reader's branches counts fifteen of its own.
+    assert max(map(int, re.findall(r"cov: (\d+)", done.stderr))) > 300

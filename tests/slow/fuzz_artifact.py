@@ -21,11 +21,9 @@ from typing import Any
 import atheris
 import numpy as np
 
-# An editable installation finds its modules in a way of its own, in which they cannot be instrumented
-# and the fuzzer is blind; the tree that this is started in holds the same ones.
-sys.meta_path[:] = [finder for finder in sys.meta_path if "Redirecting" not in type(finder).__name__]
+from tests.slow.finders import plain_finders
 
-with atheris.instrument_imports(include=["rlcompress.artifact", "safetensors"]):
+with plain_finders(), atheris.instrument_imports(include=["rlcompress.artifact", "safetensors"]):
     from rlcompress.artifact import CompressedPolicy
 
 from tests.artifact.forge import pack_program, seal, take_apart

@@ -27,6 +27,7 @@ from rlcompress.sb3.qat_callback import QATCallback
 from rlcompress.sb3.quantise import quantise_after_training_
 from rlcompress.spec import PolynomialSchedule, PruneSpec
 from rlcompress.training.checkpoint import CheckpointCallback, Checkpoints
+from rlcompress.training.guard import FiniteGuard
 from rlcompress.training.phases import Timeline
 from rlcompress.training.snapshot import Parts
 
@@ -47,17 +48,19 @@ def finetune(session: Session) -> None:
     env = make_training_env(plan.spec, _n_envs(model), seed=seed)
     _make_trainable_(model, env, asked)
     pruning, qat = _callbacks(session, model)
-    saving = _saving(session, model, pruning, qat)
+    guard = FiniteGuard(_every(total), str(session.directory.path))
+    saving = _saving(session, model, pruning, qat, guard)
     trained = plan.settings.resume and saving.restore(session.say)
     session.start_logging()
     model.set_logger(session.logger)
     if not trained:
         if model.num_timesteps == 0 and isinstance(model, OffPolicyAlgorithm):
             fill_(model, asked.fill)
-        callbacks: list[BaseCallback | None] = [pruning, qat, saving]
+        callbacks: list[BaseCallback | None] = [guard, pruning, qat, saving]
         left = total - model.num_timesteps
         first = model.num_timesteps == 0
-        model.learn(left, [c for c in callbacks if c is not None], reset_num_timesteps=first)
+        with guard.watching():
+            model.learn(left, [c for c in callbacks if c is not None], reset_num_timesteps=first)
     if plan.ptq and plan.quant is not None:
         quantise_after_training_(model, plan.quant, session.stream[: sample_size(model)])
     model.policy.set_training_mode(False)
@@ -65,6 +68,15 @@ def finetune(session: Session) -> None:
     likeness = plan.teacher.compare(model, session.stream[: 2 * sample_size(model)])
     session.keep(model, course, likeness)
     env.close()
+
+
+def _rows(count: int, n_envs: int) -> int:
+    """How often all environments step for that many transitions."""
+    return -(-count // n_envs)
+
+
+def _every(total: int) -> int:
+    return max(1, total // CHECKPOINTS)
 
 
 def _n_envs(model: BaseAlgorithm) -> int:
@@ -97,7 +109,7 @@ def fill_(model: OffPolicyAlgorithm, count: int) -> None:
     env, buffer = model.get_env(), model.replay_buffer
     assert env is not None and buffer is not None
     seen: Any = env.reset()
-    for _ in range(-(-count // env.num_envs)):
+    for _ in range(_rows(count, env.num_envs)):
         actions, _ = model.predict(seen, deterministic=False)
         following, rewards, dones, infos = env.step(actions)
         after = np.array(following)
@@ -139,14 +151,17 @@ def _saving(
     model: BaseAlgorithm,
     pruning: PruningCallback | None,
     qat: QATCallback | None,
+    guard: FiniteGuard,
 ) -> CheckpointCallback:
     asked = session.plan.settings.finetune
     total = asked.total_timesteps
+    filled = _rows(asked.fill, _n_envs(model)) if isinstance(model, OffPolicyAlgorithm) else 0
+    parts = Parts(model, pruning, qat, {"guard": guard})
     return CheckpointCallback(
-        Checkpoints(Parts(model, pruning, qat, {}), session.directory),
+        Checkpoints(parts, session.directory, filled=filled),
         Timeline(total, (0, round(asked.pruning_end * total)), round(asked.quantise_at * total)),
-        max(1, total // CHECKPOINTS),
+        _every(total),
         stop=session.stop,
-        check=lambda: None,
+        check=guard.check,
         leave=lambda _: None,
     )

@@ -222,6 +222,8 @@ def _manner(settings: Settings, *, image: bool) -> Manner:
 def _lengths(settings: Settings, teacher: Teacher) -> tuple[int, ...]:
     if settings.method == "oneshot":
         return (1,)
+    if settings.method == "finetune":
+        return (settings.finetune.total_timesteps,)
     if settings.steps is not None:
         return (settings.steps,)
     lengths = IMAGE_LENGTHS if teacher.image else VECTOR_LENGTHS

@@ -27,10 +27,14 @@ SEGMENT_BYTES = 2**25
 
 
 class Checkpoints:
-    """Saves and restores one run: parts, transitions, and the lengths of the files that grow."""
+    """Saves and restores one run: parts, transitions, and the lengths of the files that grow.
 
-    def __init__(self, parts: Parts, directory: RunDirectory) -> None:
+    ``filled`` is how many rows the replay buffer had before the first step.
+    """
+
+    def __init__(self, parts: Parts, directory: RunDirectory, *, filled: int = 0) -> None:
         self.store = Store(directory.checkpoints)
+        self.filled = filled
         self.parts = parts
         self.directory = directory
 
@@ -88,7 +92,7 @@ class Checkpoints:
 
         Files that are full stay as they are; the last is written anew with what has come since.
         """
-        stop = self.parts.model.num_timesteps // buffer.n_envs
+        stop = self.filled + self.parts.model.num_timesteps // buffer.n_envs
         oldest = max(stop - buffer.buffer_size, 0)
         rows = max(SEGMENT_BYTES // replay_state.row_bytes(buffer), 1)
         kept: list[Segment] = []

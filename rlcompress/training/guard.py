@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ class FiniteGuard(BaseCallback):
                 and isinstance(value, (float, np.floating))
                 and not math.isfinite(value)
             ):
-                self._stop(f"{name.removeprefix('train/')} is {value}")
+                self._stop(f"{name.removeprefix('train/')} is {value}{self._where()}")
 
     def _on_step(self) -> bool:
         if self.num_timesteps >= self._next:
@@ -51,6 +53,15 @@ class FiniteGuard(BaseCallback):
         self._on_rollout_start()
         self.check()
 
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Name the tensor where a distribution refuses an actor before any loss shows it."""
+        try:
+            yield
+        except ValueError:
+            self.check()
+            raise
+
     def check(self) -> None:
         """Look at every tensor now.
 
@@ -58,11 +69,35 @@ class FiniteGuard(BaseCallback):
             TrainingStopped: one holds a value that is not finite; the message names it.
         """
         for name, tensor in self.model.policy.state_dict().items():
-            if not bool(torch.isfinite(tensor).all()):
+            if not _finite(tensor):
                 self._stop(f"{name} holds a value that is not finite")
+
+    def _where(self) -> str:
+        """What else is not finite: weights, or gradients where all weights still are."""
+        policy = self.model.policy
+        weights = [name for name, tensor in policy.state_dict().items() if not _finite(tensor)]
+        if weights:
+            return f"; not finite as well: {_listed(weights)}"
+        gradients = [
+            name
+            for name, parameter in policy.named_parameters()
+            if parameter.grad is not None and not _finite(parameter.grad)
+        ]
+        if gradients:
+            return f"; all weights are finite, but not the gradient of {_listed(gradients)}"
+        return "; all weights are finite"
 
     def _stop(self, what: str) -> None:
         raise TrainingStopped(
             f"{what} after {self.num_timesteps} steps; the last good models are in "
             f"{self._kept} (a smaller learning rate may help)"
         )
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
+
+
+def _listed(names: list[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -100,11 +100,12 @@ class Run:
         found = (guard, ending, *compressing, evaluating, board, self.drawing, progress, saving)
         callbacks: list[BaseCallback] = [c for c in found if c is not None]
         try:
-            self.model.learn(
-                length - self.model.num_timesteps,
-                callback=callbacks,
-                reset_num_timesteps=self.model.num_timesteps == 0,
-            )
+            with guard.watching():
+                self.model.learn(
+                    length - self.model.num_timesteps,
+                    callback=callbacks,
+                    reset_num_timesteps=self.model.num_timesteps == 0,
+                )
         finally:
             progress.close()
             sharing.close()

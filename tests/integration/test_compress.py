@@ -221,12 +221,17 @@ def test_fine_tuning(name, zips, tmp_path):
     assert compress_main(tmp_path, *arguments, *short, *SMALL, "sparsity=0.7") == 0
     summary = summary_of(tmp_path)
     assert summary["rows"][1]["kept"] == round(0.3 * summary["rows"][1]["weights"])
+    assert summary["attempts"][0]["course"]["steps"] == 200
     assert is_prepared(actor_of(load(tmp_path / "actor.zip")).root)
 
 
-def test_a_stopped_run_continues_to_the_same_end(zips, tmp_path):
+FINETUNED = ("method=finetune", "finetune.total_timesteps=300", "finetune.fill=50")
+
+
+@pytest.mark.parametrize("method", [("steps=400",), FINETUNED], ids=["distill", "finetune"])
+def test_a_stopped_run_continues_to_the_same_end(method, zips, tmp_path):
     """Stopped twice by SIGTERM in a process of its own, at whatever step it was by then."""
-    common = (f"model={zips('SAC')}", "env=Pendulum-v1", "sparsity=0.8", *SMALL, "steps=400")
+    common = (f"model={zips('SAC')}", "env=Pendulum-v1", "sparsity=0.8", *SMALL, *method)
     assert compress_main(tmp_path / "whole", *common) == 0
     command = [sys.executable, "-m", "rlcompress.compress", *common, "checkpoint_s=0"]
     command += [f"hydra.run.dir={tmp_path}/stopped"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 
 import pytest
 
 from rlcompress.probe import __main__ as probe
+from tests.integration.test_report import Outline, report_main
 
 QUICK = ("rounds=2", "round_s=0.002", "warm_up_s=0.002", "rates=100", "control_s=0.05")
 
@@ -46,6 +48,23 @@ def test_a_run_is_timed_on_what_its_policy_meets(run, small_run):
     assert {row["form"] for row in record["forms"]} >= {"sb3_zip", "rlc", "c_data"}
     assert (small_run / "probe.png").exists()
     assert not (small_run / "probe_samples.npz").exists()
+
+
+def test_the_report_shows_what_the_probe_found(run, small_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(small_run, folder)
+    words = ("backends=engine,numpy_float,sb3_predict", "level=policy", "stream=12")
+    assert run(f"run={folder}", *QUICK, *words, "control=[]", "samples=false") == 0
+    assert report_main(f"runs={folder}", "resamples=200") == 0
+    page = (folder / "report" / "report.html").read_text()
+    assert {"latency", "return_vs_latency"} <= set(Outline(page).sections)
+    assert "None of these runs has been probed" not in page
+    drawn = (folder / "report" / "figures" / "latency.svg").read_text()
+    rows = json.loads((folder / "probe.json").read_text())["rows"]
+    assert {row["backend"] for row in rows} == {"engine", "numpy_float", "sb3_predict"}
+    for row in rows:
+        assert f">{row['backend'].replace('_', ' ')}<" in drawn
+        assert f">{row['p50_us']:.3g} µs<" in drawn
 
 
 def test_a_zip_is_frozen_first(run, small_run, tmp_path):

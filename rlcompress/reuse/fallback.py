@@ -6,7 +6,9 @@ positions, so that its bits depend neither on what else has changed nor on what 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +35,12 @@ class _Slot:
         self.masks: list[torch.Tensor] = []
 
 
+class _Snapshot(NamedTuple):
+    slot: _Slot
+    plan: TorchPlan
+    version: int
+
+
 class TorchPlan:
     """Runs a layout slot by slot; ``load`` comes first and after every change of parameters."""
 
@@ -47,6 +55,7 @@ class TorchPlan:
         self.biases: list[torch.Tensor | None] = []
         self.counts = [0] * (len(layout.stages) + 1)
         self.rows = 1  # of the last batch
+        self.version = 0  # of the parameters
         self.like = torch.zeros(())
 
     def load(self) -> None:
@@ -63,6 +72,7 @@ class TorchPlan:
             self.like = weight.new_zeros(())
             self.weights.append(_packed(stage, weight))
             self.biases.append(weight.new_zeros(weight.shape[0]) if bias is None else bias)
+        self.version += 1
         self.reset(range(len(self.slots)))
 
     def reset(self, slots: Sequence[int]) -> None:
@@ -92,6 +102,23 @@ class TorchPlan:
     def activation(self, stage: int, slot: int) -> torch.Tensor:
         """What a stage of the slot last came to, (C, H, W)."""
         return self.slots[slot].values[stage].permute(2, 0, 1)
+
+    def known(self, slot: int) -> bool:
+        """Whether the slot remembers a frame."""
+        return bool(self.slots[slot].frames)
+
+    def save(self, slot: int) -> object:
+        """A copy of what the slot remembers."""
+        return _Snapshot(copy.deepcopy(self.slots[slot]), self, self.version)
+
+    def restore(self, slot: int, snapshot: object) -> bool:
+        """Put a copy back; False where it is another plan's, or of other parameters."""
+        if not isinstance(snapshot, _Snapshot) or snapshot.plan is not self:
+            return False
+        if snapshot.version != self.version:
+            return False
+        self.slots[slot] = copy.deepcopy(snapshot.slot)
+        return True
 
     def _threshold(self, index: int) -> float:
         return self.options.frames.thresholds[index] if self.options.frames.thresholds else 0.0

@@ -14,7 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from rlcompress.reuse import native
 from rlcompress.reuse.fallback import TorchPlan
+from rlcompress.reuse.native import NativePlan
 from rlcompress.reuse.options import FrameOptions, PlanOptions
 from rlcompress.reuse.stages import read_modules, tensors_of
 
@@ -78,6 +80,7 @@ class ReuseStack:
         rows = (1,) if flat else ()
         self._frame_shape = (self.input_shape[0], *rows, *self.input_shape[1:])
         self._watched: list[tuple[dict[str, Any], str, torch.Tensor, int, int, torch.Tensor]] = []
+        self._plan = self._plan_kind()(self.layout, self._frame_shape, self.options)
         self.refresh()
 
     def __call__(
@@ -108,12 +111,8 @@ class ReuseStack:
             (kept, name, p, p._version, p.data_ptr(), p.detach())
             for kept, name, p in tensors_of(self.layout.stages)
         ]
-        kinds = {(p.dtype, p.device) for _, _, p, *_ in self._watched}
-        if len(kinds) > 1:
-            raise ValueError(
-                f"parameters must have one dtype and device, got {sorted(map(str, kinds))}"
-            )
-        self._plan = TorchPlan(self.layout, self._frame_shape, self.options)
+        if type(self._plan) is not self._plan_kind():
+            self._plan = self._plan_kind()(self.layout, self._frame_shape, self.options)
         self._plan.load()
 
     def reset(self, slots: Sequence[int] | None = None) -> None:
@@ -150,6 +149,32 @@ class ReuseStack:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (self.modules, self.input_shape, self.options)
+
+    def save(self, slot: int = 0) -> object:
+        """A copy of what a slot remembers: for going back to a state that was left."""
+        self._slots([slot], None)
+        return self._plan.save(slot)
+
+    def restore(self, slot: int, snapshot: object) -> None:
+        """Let a slot remember what ``save`` copied from any slot of this stack."""
+        self._slots([slot], None)
+        if not self._plan.restore(slot, snapshot):
+            raise ValueError(
+                "snapshot must come from this stack with these parameters, got another model's "
+                "or an older one's; save again after parameters have changed"
+            )
+
+    def _plan_kind(self) -> type[NativePlan] | type[TorchPlan]:
+        isa = self.options.isa
+        if isa not in ("auto", *native.isas()):
+            raise ValueError(f"isa must be 'auto' or one of {native.isas()}, got {isa!r}")
+        kinds = {(p.dtype, p.device.type) for _, _, p in tensors_of(self.layout.stages)}
+        if len(kinds) > 1:
+            raise ValueError(
+                f"parameters must have one dtype and device, got {sorted(map(str, kinds))}"
+            )
+        fits = kinds <= {(torch.float32, "cpu")}
+        return NativePlan if native.AVAILABLE and fits and isa != "torch" else TorchPlan
 
     def _batch(self, frames: torch.Tensor) -> torch.Tensor:
         if frames.dtype != self.options.frames.dtype:

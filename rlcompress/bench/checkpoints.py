@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from rlcompress import cli
+from rlcompress.bench.models import new_model
 
 RECORDED = 5000
 BURN_IN = 2
@@ -73,7 +74,12 @@ def _row(settings: Settings, directory: Path) -> dict[str, Any]:
     from rlcompress.training.directory import RunDirectory
     from rlcompress.training.snapshot import Parts
 
-    model = _model(settings)
+    model = new_model(
+        settings.env,
+        seed=settings.seed,
+        learning_starts=RECORDED,
+        transitions=settings.transitions,
+    )
     model.learn(RECORDED)
     recorded = _Recorded(model)
     recorded.play(model, settings.transitions - RECORDED)
@@ -136,40 +142,6 @@ class _Recorded:
             )
             self._position = (self._position + 1) % len(self._rewards)
         model.num_timesteps += steps
-
-
-def _model(settings: Settings) -> Any:
-    """A model with the defaults of Stable-Baselines3: those of conf/ in what costs time."""
-    from stable_baselines3 import DQN, SAC
-    from stable_baselines3.common.logger import Logger
-
-    from rlcompress.sb3.environments import algorithm_for, describe, make_training_env, network_for
-    from rlcompress.sb3.networks import policy_for
-    from rlcompress.sb3.replay import plan_replay
-
-    spec = describe(settings.env)
-    algorithm: type[Any] = {"sac": SAC, "dqn": DQN}[algorithm_for(spec.action_space)]
-    network = network_for(spec.observation_space)
-    net_arch = [256, 256] if spec.kind == "vector" else []
-    policy, arguments = policy_for(network, spec.observation_space, net_arch=net_arch)
-    replay = plan_replay(
-        spec.observation_space,
-        spec.action_space,
-        buffer_size=settings.transitions,
-        total_timesteps=settings.transitions,
-        frame_stack=spec.frame_stack,
-    )
-    model = algorithm(
-        policy,
-        make_training_env(spec, 1, seed=settings.seed),
-        seed=settings.seed,
-        learning_starts=RECORDED,
-        policy_kwargs=arguments,
-        **replay.model_arguments(),
-    )
-    # Without a logger of its own a model makes an empty directory.
-    model.set_logger(Logger(folder=None, output_formats=[]))
-    return model
 
 
 def main() -> int:

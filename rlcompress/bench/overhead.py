@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rlcompress import cli
+from rlcompress.bench.models import new_model
 
 VARIANTS = ("sb3", "pruned", "pruned and quantised")
 
@@ -91,7 +92,12 @@ def _trainer(settings: Settings, variant: str) -> Callable[[int], None]:
     from rlcompress.spec import PolynomialSchedule, PruneSpec, QuantSpec
 
     warm_up = 4 * settings.steps
-    model = _model(settings)
+    model = new_model(
+        settings.env,
+        seed=settings.seed,
+        learning_starts=settings.steps // 2,
+        transitions=20_000,
+    )
     callbacks: list[BaseCallback] = []
     if variant != VARIANTS[0]:
         schedule = PolynomialSchedule(begin=0.0, end=0.5, updates=1)
@@ -100,31 +106,6 @@ def _trainer(settings: Settings, variant: str) -> Callable[[int], None]:
         callbacks.append(QATCallback(QuantSpec(), begin=warm_up // 2))
     model.learn(warm_up, callback=callbacks)
     return lambda steps: model.learn(steps, callback=callbacks, reset_num_timesteps=False)
-
-
-def _model(settings: Settings) -> Any:
-    from stable_baselines3 import DQN, SAC
-    from stable_baselines3.common.logger import Logger
-
-    from rlcompress.sb3.environments import algorithm_for, describe, make_training_env, network_for
-    from rlcompress.sb3.networks import policy_for
-
-    spec = describe(settings.env)
-    algorithm: type[Any] = {"sac": SAC, "dqn": DQN}[algorithm_for(spec.action_space)]
-    network = network_for(spec.observation_space)
-    policy, arguments = policy_for(network, spec.observation_space, net_arch=[256, 256])
-    env = make_training_env(spec, 1, seed=settings.seed)
-    model = algorithm(
-        policy,
-        env,
-        seed=settings.seed,
-        learning_starts=settings.steps // 2,
-        buffer_size=20_000,
-        policy_kwargs=arguments,
-    )
-    # Without a logger of its own a model makes an empty directory.
-    model.set_logger(Logger(folder=None, output_formats=[]))
-    return model
 
 
 def main() -> int:

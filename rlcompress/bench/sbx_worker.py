@@ -21,6 +21,7 @@ def main() -> None:
     os.sched_setaffinity(0, {settings["core"]})
     import gymnasium
     from sbx import SAC  # type: ignore[import-not-found]
+    from stable_baselines3.common.logger import Logger
 
     model = SAC(
         "MlpPolicy",
@@ -31,6 +32,8 @@ def main() -> None:
         batch_size=256,
         policy_kwargs={"net_arch": [256, 256]},
     )
+    # Without a logger of its own a model makes an empty directory.
+    model.set_logger(Logger(folder=None, output_formats=[]))
     model.learn(settings["warm_up"])
     print("ready", flush=True)
     for line in sys.stdin:

@@ -13,6 +13,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from rlcompress.bench.models import new_model
+
+DQN_ARGUMENTS = {
+    "batch_size": 32,
+    "target_update_interval": 8000,
+    "exploration_fraction": 1e-4,
+    "exploration_final_eps": 0.01,
+}
+
 
 @dataclass(frozen=True)
 class Task:
@@ -74,37 +83,15 @@ def build(task: Task) -> tuple[Any, list[Any], str]:
 
 def make_model(task: Task, *, device: str = "cpu", render_mode: str | None = None) -> Any:
     """An SB3 model of the task's environment, whose learning starts within the warm-up."""
-    from stable_baselines3 import DQN, SAC
-
-    from rlcompress.sb3.environments import algorithm_for, describe, make_training_env, network_for
-    from rlcompress.sb3.networks import policy_for
-    from rlcompress.sb3.replay import plan_replay
-
-    spec = describe(task.env)
-    sac = algorithm_for(spec.action_space) == "sac"
-    algorithm: type[Any] = SAC if sac else DQN
-    network = network_for(spec.observation_space)
-    policy, arguments = policy_for(
-        network, spec.observation_space, net_arch=[256, 256] if network == "mlp" else []
-    )
-    replay = plan_replay(
-        spec.observation_space,
-        spec.action_space,
-        buffer_size=10_000,
-        total_timesteps=10_000,
-        frame_stack=spec.frame_stack,
-    ).model_arguments()
-    own = {"batch_size": 256} if sac else {"batch_size": 32, "target_update_interval": 8000}
-    return algorithm(
-        policy,
-        make_training_env(spec, 1, seed=task.seed, render_mode=render_mode),
+    return new_model(
+        task.env,
         seed=task.seed,
-        device=device,
         learning_starts=task.warm_up // 4,
-        policy_kwargs=arguments,
-        **own,
-        **({} if sac else {"exploration_fraction": 1e-4, "exploration_final_eps": 0.01}),
-        **replay,
+        transitions=10_000,
+        device=device,
+        render_mode=render_mode,
+        sac={"batch_size": 256},
+        dqn=DQN_ARGUMENTS,
     )
 
 

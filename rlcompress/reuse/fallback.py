@@ -148,8 +148,10 @@ class TorchPlan:
         if not slot.frames:
             old = frame if self.options.frames.fill == "repeat" else torch.zeros_like(frame)
             slot.frames = [frame.clone(), *[old.clone() for _ in range(lags - 1)]]
-            slot.changes = [torch.ones_like(frame[0], dtype=torch.bool)] * lags
-            return slot.changes[0]
+            nothing = torch.zeros_like(frame[0], dtype=torch.bool)
+            first = ~nothing if lags == 1 else changed_pixels(old, frame)
+            slot.changes = [first, *[nothing] * (lags - 1)]
+            return first
         last = slot.frames[0]
         if not self.options.reuse:
             mask = torch.ones_like(frame[0], dtype=torch.bool)

@@ -106,13 +106,14 @@ class ReuseStack:
 
     def refresh(self) -> None:
         """Read the parameters again and forget everything that was computed with others."""
+        kind = self._plan_kind()
         self._watched = [
             # The alias keeps the memory, so that its address cannot come back with other contents.
             (kept, name, p, p._version, p.data_ptr(), p.detach())
             for kept, name, p in tensors_of(self.layout.stages)
         ]
-        if type(self._plan) is not self._plan_kind():
-            self._plan = self._plan_kind()(self.layout, self._frame_shape, self.options)
+        if type(self._plan) is not kind:
+            self._plan = kind(self.layout, self._frame_shape, self.options)
         self._plan.load()
 
     def reset(self, slots: Sequence[int] | None = None) -> None:
@@ -168,7 +169,13 @@ class ReuseStack:
         isa = self.options.isa
         if isa not in ("auto", *native.isas()):
             raise ValueError(f"isa must be 'auto' or one of {native.isas()}, got {isa!r}")
-        kinds = {(p.dtype, p.device.type) for _, _, p in tensors_of(self.layout.stages)}
+        parameters = [p for _, _, p in tensors_of(self.layout.stages)]
+        if any(p.is_inference() for p in parameters):
+            raise ValueError(
+                "parameters must count their changes, got some that were made in "
+                "torch.inference_mode(); make the modules outside of it"
+            )
+        kinds = {(p.dtype, p.device.type) for p in parameters}
         if len(kinds) > 1:
             raise ValueError(
                 f"parameters must have one dtype and device, got {sorted(map(str, kinds))}"

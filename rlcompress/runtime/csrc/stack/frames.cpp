@@ -82,7 +82,18 @@ void Plan::first_frame(Slot& slot, const std::uint8_t* frame) {
   for (std::size_t lag = 1; lag < spec_.lags; ++lag) {
     slot.frames[lag] = spec_.repeat ? slot.frames[0] : Aligned<float>(slot.frames[0].size(), 0.0F);
   }
-  for (Bits& bits : slot.changes) bits.fill();
+  if (spec_.lags == 1) return slot.changes[0].fill();
+  // Later frames find the lags as they are now: against what was put before this frame.
+  for (Bits& bits : slot.changes) bits.clear();
+  if (spec_.repeat) return;
+  const Shape& shape = spec_.frame;
+  for (std::size_t y = 0; y < shape.rows; ++y) {
+    for (std::size_t x = 0; x < shape.columns; ++x) {
+      for (std::size_t c = 0; c < shape.channels; ++c) {
+        if (pixel(frame, (c * shape.rows + y) * shape.columns + x) != 0) slot.changes[0].set(y, x);
+      }
+    }
+  }
 }
 
 void Plan::take_frame(Slot& slot, const std::uint8_t* frame, const std::uint8_t* changed) {

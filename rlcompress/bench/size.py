@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -77,12 +77,24 @@ def measure(settings: Settings, paths: list[Any]) -> None:
     """Measure all policies, print the table and write the rows."""
     from rlcompress.bench.rows import report
 
-    rows = [row_of(name, policy, settings.loads) for name, policy in _policies(settings, paths)]
+    rows = [
+        row_of(name, policy, settings.loads) for name, policy in named_policies(settings, paths)
+    ]
     report("Bytes of .rlc files, golden observations and metadata apart", rows,
            columns=COLUMNS, out=settings.out)  # fmt: skip
 
 
-def _policies(settings: Settings, paths: list[Any]) -> Iterator[tuple[str, CompressedPolicy]]:
+class Asked(Protocol):
+    """What settings say of the policies that they ask for."""
+
+    network: list[str]
+    sparsity: list[float]
+    allocation: str
+    seed: int
+
+
+def named_policies(settings: Asked, paths: list[Any]) -> Iterator[tuple[str, CompressedPolicy]]:
+    """Policies in files, then those that are made of a network and a sparsity, each with a name."""
     from rlcompress.artifact import CompressedPolicy
     from rlcompress.bench.networks import Case, make_policy
 

@@ -52,6 +52,7 @@ class Settings:
     filters: list[int]
     arms: list[str]
     steps: int
+    skip: int
     update_every: int
     repetitions: int
     threads: int
@@ -81,6 +82,8 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     for name in ("steps", "update_every", "repetitions", "threads"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(settings, name)}")
+    if settings.skip < 0:
+        raise ValueError(f"skip must not be negative, got {settings.skip}")
     if any(count < 1 for count in settings.filters):
         raise ValueError(f"filters must be positive, got {settings.filters}")
     if not settings.measure and not Path(settings.results).is_file():
@@ -110,7 +113,7 @@ def measure(settings: Settings, path: Path) -> None:
     if settings.gpu and torch.cuda.is_available():
         arms += [f"{name}_gpu" for name in ("eager", "original", "ours")]
     cells = wanted(settings)
-    done = [{key: row.get(key) for key in cells[0].key()} for row in read_rows(path)]
+    done = read_rows(path)
     machine, read = machine_record(), counters(gpu=settings.gpu)
     for number, cell in enumerate(cells, 1):
         key = cell.key()
@@ -119,9 +122,15 @@ def measure(settings: Settings, path: Path) -> None:
         row = {**key, "threads": settings.threads, **PROTOCOLS[cell.protocol](cell, arms, read)}
         row["machine"] = {name: machine[name] for name in ("cpu", "cores", "git")}
         row["torch"] = torch.__version__
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append(path, row)
         print(f"{number}/{len(cells)} {described(row)}", flush=True)
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Add a line, behind a last one that may have been cut off."""
+    cut_off = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
+    with path.open("a") as file:
+        file.write("\n" * cut_off + json.dumps(row) + "\n")
 
 
 def wanted(settings: Settings) -> list[Any]:
@@ -130,7 +139,7 @@ def wanted(settings: Settings) -> list[Any]:
 
     return [
         Cell(protocol, game, downsample, filters, settings.steps, settings.seed, repetition,
-             settings.update_every)
+             settings.update_every, settings.skip)
         for repetition in range(settings.repetitions)
         for protocol in settings.protocols
         for downsample in settings.downsample

@@ -16,27 +16,30 @@ TILES = (4, 8, 16)
 
 def rectangle(changed: Mask) -> tuple[int, int, int, int] | None:
     """First row, end of rows, first column, end of columns of what changed; None for nothing."""
-    rows = np.flatnonzero(changed.any(1))
+    return extent(np.logical_or.reduce(changed, 1), np.logical_or.reduce(changed, 0))
+
+
+def extent(in_rows: Mask, in_columns: Mask) -> tuple[int, int, int, int] | None:
+    """The rectangle around all true rows and columns."""
+    rows, columns = np.flatnonzero(in_rows), np.flatnonzero(in_columns)
     if not len(rows):
         return None
-    columns = np.flatnonzero(changed.any(0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
 def rectangle_share(changed: Mask) -> float:
     """Share of the frame inside the rectangle around all that changed."""
-    box = rectangle(changed)
-    return 0.0 if box is None else (box[1] - box[0]) * (box[3] - box[2]) / changed.size
+    return _area(rectangle(changed)) / changed.size
+
+
+def _area(box: tuple[int, int, int, int] | None) -> int:
+    return 0 if box is None else (box[1] - box[0]) * (box[3] - box[2])
 
 
 def tiles(changed: Mask, side: int) -> Mask:
-    """Tiles of ``side`` by ``side`` pixels that something changed in."""
+    """Tiles of ``side`` by ``side`` pixels that something changed in; the last ones may be cut."""
     height, width = changed.shape
-    if height % side or width % side:
-        changed = np.pad(changed, ((0, -height % side), (0, -width % side)))
-    height, width = changed.shape
-    # Rows first, whole: reductions along short strided axes are slow.
-    strips = np.logical_or.reduce(changed.reshape(height // side, side, width), axis=1)
+    strips = np.logical_or.reduceat(changed, np.arange(0, height, side), axis=0)
     return np.asarray(np.logical_or.reduceat(strips, np.arange(0, width, side), axis=1), bool)
 
 
@@ -81,30 +84,31 @@ def share(mask: Mask) -> float:
 
 def shares(rgb: Mask, grey: Mask) -> dict[str, float]:
     """Shares that changed, by name; ``red_d4_second`` are positions of a second 3x3 layer."""
-    red = np.ascontiguousarray(rgb[:, :, 0])
+    height, width, channels = rgb.shape
+    lines = rgb.reshape(height, width * channels)  # reductions along three colours are slow
+    columns = np.logical_or.reduce(lines, 0).reshape(width, channels)
+    box = extent(np.logical_or.reduce(lines, 1), np.logical_or.reduce(columns, 1))
     found = {
         "rgb_elements": share(rgb),
-        "rgb_rectangle": rectangle_share(red | rgb[:, :, 1] | rgb[:, :, 2]),
+        "rgb_rectangle": _area(box) / (height * width),
         "grey_pixels": share(grey),
         "grey_rectangle": rectangle_share(grey),
         "unchanged_frames": float(not grey.any()),
     }
     found |= {f"grey_tiles_{side}": share(tiles(grey, side)) for side in TILES}
-    found |= {f"red_{name}": value for name, value in sampled_shares(red).items()}
+    red, sampled = np.ascontiguousarray(rgb[::2, ::2, 0]), np.ascontiguousarray(grey[::2, ::2])
+    of_red = sampled_shares(red)
     # In most games what changes in grey changes in red as well.
-    same = np.array_equal(red, grey)
-    for name, value in ({} if same else sampled_shares(grey)).items():
-        found[f"grey_{name}"] = value
-    if same:
-        found |= {f"grey{k[3:]}": v for k, v in found.items() if k.startswith("red_")}
+    of_grey = of_red if np.array_equal(red, sampled) else sampled_shares(sampled)
+    found |= {f"red_{name}": value for name, value in of_red.items()}
+    found |= {f"grey_{name}": value for name, value in of_grey.items()}
     return found
 
 
 def sampled_shares(changed: Mask) -> dict[str, float]:
-    """Of every fourth and every second pixel: how many, and what two 3x3 layers make of them."""
+    """Of every second pixel (given) and every fourth: how many, and what two 3x3 layers make."""
     found = {}
-    for by in (4, 2):
-        small = np.ascontiguousarray(changed[::by, ::by])
+    for by, small in ((2, changed), (4, np.ascontiguousarray(changed[::2, ::2]))):
         second = dilated(small, 5)
         found[f"d{by}_pixels"] = share(small)
         found[f"d{by}_second"] = share(second)

@@ -27,7 +27,7 @@ Read = Callable[[], dict[str, float]]
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of a table."""
+    """One entry of a table; ``skip`` steps of random play come before what is measured."""
 
     protocol: str
     game: str
@@ -37,6 +37,7 @@ class Cell:
     seed: int = 0
     repetition: int = 0
     update_every: int = 1000
+    skip: int = 0
 
     def key(self) -> dict[str, Any]:
         """What tells this cell from every other one."""
@@ -77,7 +78,7 @@ def net_only(cell: Cell, arms: Sequence[str], read: Read = clocks) -> dict[str, 
     """The same recorded frames in true grey for every arm, in turns, in inference."""
     view = View(cell.downsample, grey=True)
     seed = cell.seed + cell.repetition
-    frames = record(cell.game, view, count=cell.steps + 1, seed=seed)
+    frames = record(cell.game, view, count=cell.skip + cell.steps + 1, seed=seed)[cell.skip :]
     shape = Shape(cell.filters, view.shape, _actions(cell.game), seed)
     forwards = {name: forward_arm(name, shape) for name in arms}
     watches = {name: Stopwatch(read) for name in arms}
@@ -151,7 +152,7 @@ def _act_loop(
     choose = _draw_numpy(rng) if name.startswith("ours") else _draw_published
     kept: list[Any] = []
     rewards: list[float] = []
-    frame = game.reset()
+    frame = warmed_up(game, cell)
     with torch.no_grad():
         forward(frame)
         with watch:
@@ -162,6 +163,17 @@ def _act_loop(
                     frame = game.reset()
     watch.steps = cell.steps
     return watch.row()
+
+
+def warmed_up(game: Game, cell: Cell) -> Frames:
+    """The frame after so many random steps as are to be skipped."""
+    rng = np.random.default_rng(cell.seed + cell.repetition)
+    frame = game.reset()
+    for _ in range(cell.skip):
+        frame, _, ended = game.step(int(rng.integers(game.actions)))
+        if ended:
+            frame = game.reset()
+    return frame
 
 
 def _draw_published(logits: torch.Tensor, kept: list[Any]) -> int:
@@ -183,7 +195,7 @@ def _training_loop(
     cell: Cell, name: str, shape: Shape, game: Game, watch: Stopwatch
 ) -> dict[str, float]:
     policy: Policy = policy_arm(name, shape)
-    frame, updates, waiting = game.reset(), 0, 0
+    frame, updates, waiting = warmed_up(game, cell), 0, 0
     with watch:
         for step in range(1, cell.steps + 1):
             frame, reward, ended = _one_step(policy, frame, game)

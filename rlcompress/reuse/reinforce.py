@@ -40,10 +40,10 @@ def normalised(returns: Floats) -> Floats:
 
 def sample(logits: npt.NDArray[np.float32], rng: np.random.Generator) -> int:
     """An action drawn with the softmax's probabilities."""
-    weights = np.exp(logits - logits.max()).cumsum()
-    return int(
-        weights.searchsorted(rng.random() * weights[-1], side="right").clip(max=len(weights) - 1)
-    )
+    exact = logits.astype(np.float64)
+    sums = np.exp(exact - exact.max()).cumsum()
+    drawn = int(sums.searchsorted(rng.random() * sums[-1], side="right"))
+    return min(drawn, len(sums) - 1)
 
 
 class Reinforce:

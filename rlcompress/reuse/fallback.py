@@ -80,6 +80,10 @@ class TorchPlan:
         for slot in slots:
             self.slots[slot] = _Slot()
 
+    def run_one(self, frame: torch.Tensor) -> torch.Tensor:
+        """Outputs (1, *out_shape) of slot 0's next frame, without a batch."""
+        return self.run(frame.reshape(1, *self.frame_shape), [0], None)
+
     def run(
         self,
         frames: torch.Tensor,

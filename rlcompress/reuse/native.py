@@ -66,16 +66,21 @@ class NativePlan:
         """Forget what these slots remember."""
         self._native.reset(list(slots))
 
+    def run_one(self, frame: torch.Tensor) -> torch.Tensor:
+        """Outputs (1, *out_shape) of slot 0's next frame, without a batch."""
+        self.rows = 1
+        if not (frame.is_cpu and frame.is_contiguous()):
+            frame = frame.cpu().contiguous()
+        out = torch.empty(self._single)
+        self._native.run_one(frame.data_ptr(), 0, out.data_ptr())
+        return out
+
     def run(
         self, frames: torch.Tensor, slots: Sequence[int], changed: torch.Tensor | None
     ) -> torch.Tensor:
         """Outputs (B, *out_shape) of contiguous frames (B, C, H, W)."""
         self.rows = rows = len(slots)
         frames = frames.cpu().contiguous()
-        if rows == 1 and changed is None:
-            out = torch.empty(self._single)
-            self._native.run_one(frames.data_ptr(), slots[0], out.data_ptr())
-            return out
         out = torch.empty((rows, *self.layout.out_shape))
         mask = None if changed is None else changed.cpu()
         address = 0 if mask is None else mask.data_ptr()

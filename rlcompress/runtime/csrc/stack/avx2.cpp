@@ -44,6 +44,23 @@ void differ_bytes(const std::uint8_t* a, const std::uint8_t* b, std::size_t size
   for (; i < size; ++i) bits[i / 64] |= static_cast<std::uint64_t>(a[i] != b[i]) << i % 64;
 }
 
+template <std::size_t R>
+inline std::size_t append_used(const char* const* in, std::ptrdiff_t at, std::size_t lanes,
+                               std::uint32_t first, std::uint32_t* used) {
+  __m256i any = _mm256_setzero_si256();
+  for (std::size_t r = 0; r < R; ++r) {
+    any = _mm256_or_si256(any, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in[r] + at)));
+  }
+  const __m256i none = _mm256_cmpeq_epi32(any, _mm256_setzero_si256());
+  const auto zero = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(none)));
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < lanes; ++i) {
+    used[count] = first + static_cast<std::uint32_t>(i);
+    count += (zero >> i & 1) ^ 1;
+  }
+  return count;
+}
+
 #include "kernels.inl"
 
 }  // namespace

@@ -41,6 +41,21 @@ void differ_bytes(const std::uint8_t* a, const std::uint8_t* b, std::size_t size
   }
 }
 
+// Those of `lanes` consecutive taps from `first` on that are used; `used` has room for a vector.
+template <std::size_t R>
+inline std::size_t append_used(const char* const* in, std::ptrdiff_t at, std::size_t lanes,
+                               std::uint32_t first, std::uint32_t* used) {
+  __m512i any = _mm512_loadu_si512(in[0] + at);
+  for (std::size_t r = 1; r < R; ++r) any = _mm512_or_si512(any, _mm512_loadu_si512(in[r] + at));
+  const auto wanted = static_cast<__mmask16>((1U << lanes) - 1);
+  const __mmask16 mask = _mm512_mask_test_epi32_mask(wanted, any, any);
+  const __m512i taps = _mm512_add_epi32(
+      _mm512_set1_epi32(static_cast<int>(first)),
+      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  _mm512_storeu_si512(used, _mm512_maskz_compress_epi32(mask, taps));
+  return static_cast<std::size_t>(__builtin_popcount(mask));
+}
+
 #include "kernels.inl"
 
 }  // namespace

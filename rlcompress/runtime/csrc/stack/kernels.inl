@@ -36,6 +36,23 @@ inline bool finish(const V* sums, Function function, float* out, bool compare) {
   return moved;
 }
 
+// The taps at which any of R positions reads something other than 0, in order.
+template <std::size_t R>
+inline std::size_t used_taps(const ConvLayer& layer, const char* const* in, std::uint32_t* used) {
+  std::size_t count = 0;
+  std::size_t tap = 0;
+  for (std::size_t run = 0; run < layer.runs; ++run) {
+    const std::ptrdiff_t begin = layer.offsets[tap];
+    for (std::size_t i = 0; i < layer.run_length; i += kLanes) {
+      const std::size_t lanes = smaller_of(layer.run_length - i, kLanes);
+      const std::ptrdiff_t at = begin + static_cast<std::ptrdiff_t>(i * sizeof(float));
+      count += append_used<R>(in, at, lanes, static_cast<std::uint32_t>(tap + i), used + count);
+    }
+    tap += layer.run_length;
+  }
+  return count;
+}
+
 template <std::size_t N, std::size_t R, bool Half>
 void conv_block(const ConvLayer& layer, const Chunk& chunk, const Spot* spots, std::uint8_t* moved) {
   V sums[R][N];
@@ -49,16 +66,21 @@ void conv_block(const ConvLayer& layer, const Chunk& chunk, const Spot* spots, s
     }
   }
   const float* weights = layer.weights + chunk.weights;
-  const std::int32_t* offset = layer.offsets;
-  const std::int32_t* end = offset + layer.taps;
-  for (; offset != end; ++offset, weights += N * kLanes) {
-    const std::ptrdiff_t tap = *offset;
+  const std::uint32_t* tap = layer.taps;
+  std::size_t count = layer.tap_count;
+  if (layer.runs != 0) {
+    tap = layer.scratch;
+    count = used_taps<R>(layer, in, layer.scratch);
+  }
+  for (const std::uint32_t* end = tap + count; tap != end; ++tap) {
+    const std::ptrdiff_t at = layer.offsets[*tap];
+    const float* from = weights + std::size_t{*tap} * (N * kLanes);
     V w[N];
 #pragma GCC unroll 8
-    for (std::size_t v = 0; v < N; ++v) w[v] = V::load(weights + v * kLanes);
+    for (std::size_t v = 0; v < N; ++v) w[v] = V::load(from + v * kLanes);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < R; ++r) {
-      const V x = V::set(*reinterpret_cast<const float*>(in[r] + tap));
+      const V x = V::set(*reinterpret_cast<const float*>(in[r] + at));
 #pragma GCC unroll 8
       for (std::size_t v = 0; v < N; ++v) sums[r][v] = multiply_add_exact(x, w[v], sums[r][v]);
     }

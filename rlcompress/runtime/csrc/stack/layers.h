@@ -29,9 +29,15 @@ struct Chunk {
   std::size_t weights;  // index into the layer's weights: [taps][vectors * lanes]
 };
 
+// Taps lie in runs that are contiguous in the input, channels padded as the input's are. Where `runs`
+// is not 0, taps whose inputs are 0 at all positions of a block are passed over: they add nothing.
 struct ConvLayer {
   const std::int32_t* offsets;  // of every tap from the window's begin, in bytes
-  std::size_t taps;
+  const std::uint32_t* taps;    // those that are no padding
+  std::size_t tap_count;
+  std::size_t runs;
+  std::size_t run_length;
+  std::uint32_t* scratch;  // room for every tap and a vector more
   std::size_t channels;  // of the output, padded
   const Chunk* chunks;
   std::size_t chunk_count;

@@ -33,33 +33,44 @@ void pack_conv(const Kernels& kernels, const StageSpec& stage, const Map& in, co
   const std::size_t inputs = stage.in.channels;
   const std::size_t outputs = stage.out.channels;
   const std::size_t area = window.kernel[0] * window.kernel[1];
-  const std::size_t taps = area * inputs;
+  const std::size_t taps = area * in.stride;
   const std::size_t padded = round_up(outputs, kChannels);
   const std::size_t vectors = (padded + kernels.lanes - 1) / kernels.lanes;
   to.chunks = split(vectors, kernels.most_vectors, taps, kernels.lanes);
   to.offsets.clear();
+  to.taps.clear();
   for (std::size_t i = 0; i < window.kernel[0]; ++i) {
     for (std::size_t j = 0; j < window.kernel[1]; ++j) {
       const std::size_t begin = i * window.dilation[0] * in.row() + j * window.dilation[1] * in.stride;
-      for (std::size_t c = 0; c < inputs; ++c) {
+      for (std::size_t c = 0; c < in.stride; ++c) {
+        if (c < inputs) to.taps.push_back(static_cast<std::uint32_t>(to.offsets.size()));
         to.offsets.push_back(static_cast<std::int32_t>((begin + c) * sizeof(float)));
       }
     }
   }
+  to.scratch.resize(taps + 16);
   to.weights.assign(taps * vectors * kernels.lanes, 0);
   to.bias.assign(vectors * kernels.lanes, 0);
   if (bias != nullptr) std::copy(bias, bias + outputs, to.bias.begin());
+  bool finite = true;
   for (const Chunk& chunk : to.chunks) {
     const std::size_t width = chunk.vectors * kernels.lanes;
     for (std::size_t lane = 0; lane < width && chunk.first * kernels.lanes + lane < outputs; ++lane) {
       const float* from = weight + (chunk.first * kernels.lanes + lane) * all * area;
-      for (std::size_t tap = 0; tap < taps; ++tap) {
-        const std::size_t channel = first + tap % inputs;
-        to.weights[chunk.weights + tap * width + lane] = from[channel * area + tap / inputs];
+      for (const std::uint32_t tap : to.taps) {
+        const float w = from[(first + tap % in.stride) * area + tap / in.stride];
+        finite = finite && std::isfinite(w);
+        to.weights[chunk.weights + tap * width + lane] = w;
       }
     }
   }
-  to.layer = {to.offsets.data(), taps, padded, to.chunks.data(), to.chunks.size(),
+  // Where 0 * weight is 0, and runs are long enough for looking to cost less than it saves.
+  const bool joined = window.dilation[1] == 1;
+  const std::size_t length = joined ? window.kernel[1] * in.stride : in.stride;
+  const bool skip = finite && length >= 2 * kChannels;
+  to.layer = {to.offsets.data(), to.taps.data(), to.taps.size(),
+              skip ? taps / length : 0, length, to.scratch.data(),
+              padded, to.chunks.data(), to.chunks.size(),
               to.weights.data(), to.bias.data(), stage.function};
 }
 

@@ -41,6 +41,8 @@ struct Map {
 
 struct PackedConv {
   std::vector<std::int32_t> offsets;
+  std::vector<std::uint32_t> taps;
+  std::vector<std::uint32_t> scratch;
   std::vector<Chunk> chunks;
   Aligned<float> weights;
   Aligned<float> bias;

@@ -32,3 +32,17 @@ void differ_bytes(const std::uint8_t* a, const std::uint8_t* b, std::size_t size
     }
   }
 }
+
+// Those of `lanes` consecutive taps from `first` on that are used; `used` has room for all.
+template <std::size_t R>
+inline std::size_t append_used(const char* const* in, std::ptrdiff_t at, std::size_t lanes,
+                               std::uint32_t first, std::uint32_t* used) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < lanes; ++i) {
+    bool any = false;
+    for (std::size_t r = 0; r < R; ++r) any |= reinterpret_cast<const float*>(in[r] + at)[i] != 0;
+    used[count] = first + static_cast<std::uint32_t>(i);
+    count += any ? 1 : 0;
+  }
+  return count;
+}

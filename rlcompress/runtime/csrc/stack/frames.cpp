@@ -21,7 +21,29 @@ void Plan::copy_row(const std::uint8_t* frame, std::size_t y, float* to) const {
   for (std::size_t c = 0; c < shape.channels; ++c) {
     const std::size_t from = (c * shape.rows + y) * shape.columns;
     float* at = to + maps_[0].at(y, 0) + c;
-    for (std::size_t x = 0; x < shape.columns; ++x) at[x * stride] = pixel(frame, from + x);
+    if (spec_.bytes) {
+      const std::uint8_t* row = frame + from;
+      const float* values = values_.data();
+      for (std::size_t x = 0; x < shape.columns; ++x) at[x * stride] = values[row[x]];
+    } else {
+      for (std::size_t x = 0; x < shape.columns; ++x) at[x * stride] = pixel(frame, from + x);
+    }
+  }
+}
+
+// Whole rows of which any pixel changed.
+void Plan::copy_rows(Slot& slot, const std::uint8_t* frame, const Bits& where) {
+  const Shape& shape = spec_.frame;
+  const std::size_t size = shape.columns * (spec_.bytes ? 1 : 4);
+  for (std::size_t y = 0; y < shape.rows; ++y) {
+    std::uint64_t any = 0;
+    for (std::size_t w = 0; w < where.words(); ++w) any |= where.row(y)[w];
+    if (any == 0) continue;
+    copy_row(frame, y, slot.frames[slot.newest].data());
+    for (std::size_t c = 0; c < shape.channels; ++c) {
+      const std::size_t at = (c * shape.rows + y) * size;
+      std::memcpy(slot.raw.data() + at, frame + at, size);
+    }
   }
 }
 
@@ -109,7 +131,14 @@ void Plan::take_frame(Slot& slot, const std::uint8_t* frame, const std::uint8_t*
   }
   if (spec_.lags > 1) std::copy_n(slot.frames[before].data(), maps_[0].size(), to);
   find_changes(slot, frame, changed, changes);
-  if (changes.any()) copy_pixels(slot, frame, changes);
+  const std::size_t number = changes.count();
+  if (number == 0) return;
+  const bool all = changed == nullptr && !approximate(0);  // the others are what they were
+  if (all && number * 8 > changes.rows() * changes.columns()) {
+    copy_rows(slot, frame, changes);
+  } else {
+    copy_pixels(slot, frame, changes);
+  }
 }
 
 }  // namespace rlcompress::stack

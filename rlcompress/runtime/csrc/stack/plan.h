@@ -26,6 +26,7 @@ struct PlanSpec {
 // What an environment's last frame came to. Copies are snapshots.
 struct Slot {
   bool known = false;
+  bool full = false;                      // whether the stage that runs computes everything
   std::size_t newest = 0;                 // in `frames` and `changes`
   std::vector<std::uint8_t> raw;          // the last frame as it came, where it was taken over
   std::vector<Aligned<float>> frames;     // one per lag
@@ -75,15 +76,18 @@ class Plan {
   void find_changes(const Slot& slot, const std::uint8_t* frame, const std::uint8_t* changed,
                     Bits& found);
   void copy_pixels(Slot& slot, const std::uint8_t* frame, const Bits& where);
+  void copy_rows(Slot& slot, const std::uint8_t* frame, const Bits& where);
   void copy_row(const std::uint8_t* frame, std::size_t y, float* to) const;
   float pixel(const std::uint8_t* frame, std::size_t index) const;
 
   const Bits& dirty(const Slot& slot, std::size_t stage) const;
   void mark(std::size_t stage, Slot& slot);
+  void find_dirty(std::size_t stage, Slot& slot);
   void run_map(std::size_t stage, const std::size_t* slots, std::size_t count);
   void run_lags(const std::size_t* slots, std::size_t count);
   void run_linear(std::size_t stage, const std::size_t* slots, std::size_t count);
   void list_spots(const Bits& todo, const Tables& tables, const float* in, float* out);
+  void list_stage(std::size_t stage, Slot& slot);
   void compute(std::size_t stage, std::uint8_t* moved);
   void compute_above(std::size_t stage, float threshold, std::uint8_t* moved);
   void settle(std::size_t stage, const std::size_t* slots, std::size_t count);
@@ -106,7 +110,6 @@ class Plan {
   std::vector<float> values_;  // of every byte
 
   // Reused from run to run.
-  std::vector<std::size_t> fresh_;
   std::vector<Spot> spots_;
   std::vector<Share> shares_;
   std::vector<std::uint8_t> moved_;

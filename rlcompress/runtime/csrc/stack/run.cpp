@@ -13,9 +13,20 @@ const Bits& Plan::dirty(const Slot& slot, std::size_t stage) const {
 }
 
 void Plan::mark(std::size_t stage, Slot& slot) {
+  Bits& todo = slot.todo[stage];
+  slot.full = !slot.known || !spec_.reuse || (stage > 0 && slot.full);  // as the stage before
+  if (!slot.full) {
+    find_dirty(stage, slot);
+    // Where nearly all is computed, comparing it costs more than it can save.
+    slot.full = todo.count() * 10 > todo.rows() * todo.columns() * 9;
+  }
+  if (slot.full) todo.fill();
+}
+
+void Plan::find_dirty(std::size_t stage, Slot& slot) {
   const StageSpec& spec = spec_.stages[stage];
   Bits& todo = slot.todo[stage];
-  if (!slot.known || !spec_.reuse) return todo.fill();
+  if (stage == 0 && spec_.lags > 1) return;  // run_lags found it
   const Bits& before = dirty(slot, stage);
   if (!before.any()) return todo.clear();
   if (spec.kind != Kind::Linear) {
@@ -64,38 +75,39 @@ void Plan::compute_above(std::size_t stage, float threshold, std::uint8_t* moved
   }
 }
 
+void Plan::list_stage(std::size_t stage, Slot& slot) {
+  const Tables& tables = tables_[stage];
+  if (stage > 0 || spec_.lags == 1) {
+    const float* in = stage == 0 ? slot.frames[slot.newest].data() : slot.maps[stage - 1].data();
+    return list_spots(slot.todo[stage], tables, in, slot.maps[stage].data());
+  }
+  const std::size_t columns = slot.todo[0].columns();  // reads the planes, which lie as the map does
+  for_each(slot.todo[0], [&](std::size_t y, std::size_t x) {
+    const std::size_t at = tables.out[y * columns + x];
+    spots_.push_back({slot.planes.data() + at, slot.maps[0].data() + at});
+  });
+}
+
 void Plan::run_map(std::size_t stage, const std::size_t* slots, std::size_t count) {
   spots_.clear();
-  moved_.clear();
-  bool all_fresh = true;
   for (std::size_t i = 0; i < count; ++i) {
     Slot& slot = slots_[slots[i]];
-    const bool lagged = stage == 0 && spec_.lags > 1;
-    if (!lagged) mark(stage, slot);
-    const float* in = stage == 0 ? slot.frames[slot.newest].data() : slot.maps[stage - 1].data();
-    Tables& tables = tables_[stage];
-    if (lagged) {  // reads the planes, which lie as the map does
-      const std::size_t columns = slot.todo[0].columns();
-      for_each(slot.todo[0], [&](std::size_t y, std::size_t x) {
-        const std::size_t at = tables.out[y * columns + x];
-        spots_.push_back({slot.planes.data() + at, slot.maps[0].data() + at});
-      });
-    } else {
-      list_spots(slot.todo[stage], tables, in, slot.maps[stage].data());
-    }
-    const bool fresh = !slot.known || !spec_.reuse;
-    all_fresh = all_fresh && fresh;
-    moved_.resize(spots_.size(), fresh ? 1 : 0);
+    mark(stage, slot);
+    if (slot.full) list_stage(stage, slot);
   }
   counts_[stage + 1] = spots_.size();
-  if (all_fresh) {
-    compute(stage, nullptr);
+  compute(stage, nullptr);
+  spots_.clear();
+  for (std::size_t i = 0; i < count; ++i) {
+    Slot& slot = slots_[slots[i]];
+    if (!slot.full) list_stage(stage, slot);
+  }
+  counts_[stage + 1] += spots_.size();
+  moved_.assign(spots_.size(), 0);
+  if (approximate(stage + 1)) {
+    compute_above(stage, spec_.thresholds[stage + 1], moved_.data());
   } else {
-    if (approximate(stage + 1)) {
-      compute_above(stage, spec_.thresholds[stage + 1], moved_.data());
-    } else {
-      compute(stage, moved_.data());
-    }
+    compute(stage, moved_.data());
   }
   settle(stage, slots, count);
 }
@@ -107,10 +119,7 @@ void Plan::settle(std::size_t stage, const std::size_t* slots, std::size_t count
     Slot& slot = slots_[slots[i]];
     Bits& moved = slot.moved[stage];
     moved = slot.todo[stage];
-    if (!slot.known || !spec_.reuse) {
-      first += moved.rows() * moved.columns();
-      continue;
-    }
+    if (slot.full) continue;
     const std::size_t number = slot.todo[stage].count();
     const std::uint8_t* flags = moved_.data() + first;
     if (number != 0 && std::memchr(flags, 0, number) != nullptr) {

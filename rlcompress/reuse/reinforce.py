@@ -76,7 +76,7 @@ class Reinforce:
     def act(self, frame: Frames) -> int:
         """Draw an action; the frame is kept."""
         self._frames.append(frame)
-        action = sample(self.stack(frame)[0].numpy(), self._rng)
+        action = sample(self.stack(frame)[0].cpu().numpy(), self._rng)
         self._actions.append(action)
         return action
 

@@ -67,6 +67,8 @@ def find_runs(
     frames = np.ascontiguousarray(frames)
     if native is None:
         native = has_native()
+    if native and not has_native():
+        raise ValueError("native must be False: this installation has no compiled code")
     if not native:
         return _find(frames, windows, limit)
     shapes, size = [], (frames.shape[1], frames.shape[2])

@@ -134,7 +134,6 @@ void bind(nb::module_& module) {
 }  // namespace
 
 NB_MODULE(_runs, module) {
-  nb::set_leak_warnings(false);
   module.def("find_runs", find_runs_py, "frames"_a, "shapes"_a, "limit"_a);
   bind<float>(module);
   bind<double>(module);

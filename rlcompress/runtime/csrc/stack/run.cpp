@@ -18,7 +18,8 @@ void Plan::mark(std::size_t stage, Slot& slot) {
   if (!slot.full) {
     find_dirty(stage, slot);
     // Where nearly all is computed, comparing it costs more than it can save.
-    slot.full = todo.count() * 10 > todo.rows() * todo.columns() * 9;
+    const bool most = todo.count() * 10 > todo.rows() * todo.columns() * 9;
+    slot.full = most && spec_.thresholds.empty();
   }
   if (slot.full) todo.fill();
 }

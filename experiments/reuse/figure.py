@@ -12,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.stats import spearmanr
 
 from rlcompress.reuse.comparison import geometric_mean, losers, ratio_name, read_rows, tables
 from rlcompress.reuse.games import View, record
@@ -55,6 +56,24 @@ def summary(found):
         cells.append(str(len(losers(lines, chosen))))
         published = [line["published_ratio"] for line in lines if line["published_ratio"]]
         cells.append(f"{geometric_mean(published):.2f}")
+        print("| " + " | ".join(cells) + " |")
+
+
+def correlations(found):
+    """What a ratio hangs on: rank correlations with the change of Figure 3."""
+    rows = [json.loads(line) for line in (RESULTS / "pixel_change.jsonl").read_text().splitlines()]
+    change = {row["game"]: row for row in rows}
+    print("| network | ours: rectangle | ours: positions | original: rectangle | positions |")
+    print("|---|---|---|---|---|")
+    for (protocol, downsample, filters), lines in found:
+        known = [line for line in lines if line["game"] in change]
+        if protocol != "net" or len(known) < 3:
+            continue
+        cells = [label(downsample, filters)]
+        for ratio in ("dense_ratio", "original_ratio"):
+            for name in ("grey_rectangle", f"grey_d{downsample}_second"):
+                shares = [change[line["game"]][name] for line in known]
+                cells.append(f"{spearmanr([line[ratio] for line in known], shares)[0]:.2f}")
         print("| " + " | ".join(cells) + " |")
 
 
@@ -131,8 +150,27 @@ def change():
     axis.set_yscale("log")
     axis.set_ylabel("% of a frame, mean")
     axis.set_xticks(places, [row["game"] for row in rows], rotation=60, ha="right", fontsize=7)
-    axis.legend(fontsize=7, ncols=5)
+    axis.set_ylim(0.03, 100)
+    axis.legend(fontsize=7, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1))
     save(figure, "change.png")
+
+
+def engine():
+    """What the int8 engine's own reuse gives for standard DQN networks on recorded play."""
+    rows = [json.loads(line) for line in (RESULTS / "engine.jsonl").read_text().splitlines()]
+    sparsities = sorted({row["sparsity"] for row in rows})
+    print(
+        "| game | " + " | ".join(f"sparsity {s:g}: without, with, ratio" for s in sparsities) + " |"
+    )
+    print("|---" * (1 + len(sparsities)) + "|")
+    for game in dict.fromkeys(row["game"] for row in rows):
+        cells = [game]
+        for s in sparsities:
+            found = [row for row in rows if (row["game"], row["sparsity"]) == (game, s)]
+            cells += [f"{r['engine_us']:.1f}, {r['reuse_us']:.1f}, {r['ratio']:.2f}" for r in found]
+        print("| " + " | ".join(cells) + " |")
+    means = [geometric_mean(r["ratio"] for r in rows if r["sparsity"] == s) for s in sparsities]
+    print("| geometric mean | " + " | ".join(f"{mean:.2f}" for mean in means) + " |")
 
 
 def learning():
@@ -185,8 +223,12 @@ def main():
         found = tables(read_rows(RESULTS / "bench.jsonl"))
         summary(found)
         best_and_worst(found)
+        if (RESULTS / "pixel_change.jsonl").is_file():
+            correlations(found)
     if (RESULTS / "pixel_change.jsonl").is_file():
         change()
+    if (RESULTS / "engine.jsonl").is_file():
+        engine()
     if (RESULTS / "learn.jsonl").is_file():
         learning()
     dirty_positions()

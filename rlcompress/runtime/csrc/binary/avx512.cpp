@@ -2,7 +2,9 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <utility>
 
+#include "../kernels/repeat.h"
 #include "bits.h"
 
 namespace rlcompress::bits {

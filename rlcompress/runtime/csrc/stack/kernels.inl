@@ -211,9 +211,9 @@ inline const float* share(const float* x, const std::uint32_t* which, std::size_
 }
 
 // Several inputs side by side in each vector.
-inline void share_rest(const LinearLayer& layer, const float* x, const float* weights, float* out) {
+inline void share_rest(const LinearLayer& layer, const Spread& spread, const float* x,
+                       const float* weights, float* out) {
   const std::size_t each = kLanes / layer.rest;
-  const Spread spread(layer.rest);
   V sums[2] = {V::set(0.0F), V::set(0.0F)};
   std::size_t c = 0;
   for (; c + each < layer.channels; c += 2 * each, weights += 2 * kLanes) {
@@ -225,7 +225,8 @@ inline void share_rest(const LinearLayer& layer, const float* x, const float* we
 }
 
 void shares(const LinearLayer& layer, const Share* list, std::size_t count, std::uint32_t* which) {
-  const bool skip = layer.finite && layer.full > 1;  // zeros are half of what comes from a ReLU
+  const Spread spread(layer.rest == 0 ? 1 : layer.rest);
+  const bool skip = layer.finite && layer.full > 0;  // zeros are half of what comes from a ReLU
   for (std::uint32_t c = 0; c < layer.channels; ++c) which[c] = c;
   for (std::size_t i = 0; i < count; ++i) {
     const float* x = list[i].in;
@@ -233,10 +234,12 @@ void shares(const LinearLayer& layer, const Share* list, std::size_t count, std:
     float* out = list[i].sums;
     std::size_t used = layer.channels;
     if (skip) {
+      const char* in[] = {reinterpret_cast<const char*>(x)};
       used = 0;
-      for (std::uint32_t c = 0; c < layer.channels; ++c) {
-        which[used] = c;
-        used += x[c] != 0 ? 1 : 0;
+      for (std::size_t c = 0; c < layer.channels; c += kLanes) {
+        used += append_used<1>(in, static_cast<std::ptrdiff_t>(c * sizeof(float)),
+                               smaller_of(layer.channels - c, kLanes),
+                               static_cast<std::uint32_t>(c), which + used);
       }
     }
     for (std::size_t v = 0; v < layer.full;) {
@@ -249,7 +252,7 @@ void shares(const LinearLayer& layer, const Share* list, std::size_t count, std:
       out += vectors * kLanes;
       v += vectors;
     }
-    if (layer.rest > 0) share_rest(layer, x, weights, out);
+    if (layer.rest > 0) share_rest(layer, spread, x, weights, out);
   }
 }
 

@@ -96,7 +96,7 @@ struct Kernels {
   void (*conv)(const ConvLayer&, const Spot*, std::size_t count, std::uint8_t* moved);
   void (*pool)(const PoolLayer&, const Spot*, std::size_t count, std::uint8_t* moved);
   void (*sum)(const SumLayer&, const Spot*, std::size_t count, std::uint8_t* moved);
-  // `which` has room for one number per channel.
+  // `which` has room for one number per channel and a vector more.
   void (*shares)(const LinearLayer&, const Share*, std::size_t count, std::uint32_t* which);
   // Sums of the blocks that are named, then of all blocks into `out` (padded to 16).
   void (*total)(const LinearLayer&, const float* shares, const std::uint32_t* blocks,

@@ -83,7 +83,7 @@ void Plan::load(const std::vector<Parameters>& parameters) {
     const Parameters& given = parameters[i];
     if (stage.kind == Kind::Linear) {
       pack_linear(kernels_, stage, given.weight, given.bias, linears_[i]);
-      which_.resize(std::max(which_.size(), linears_[i].layer.channels));
+      which_.resize(std::max(which_.size(), linears_[i].layer.channels + 16));
     } else if (stage.kind == Kind::Conv && i == 0 && spec_.lags > 1) {
       StageSpec part = stage;
       part.function = Function::None;

@@ -26,3 +26,7 @@ for seed in 0 1 2; do
 done
 compress auto-cartpole model="$AGENTS/ppo-CartPole-v1.zip" env=CartPole-v1 sparsity=auto
 compress auto-pendulum model="$AGENTS/ppo-Pendulum-v1.zip" env=Pendulum-v1 sparsity=auto
+compress auto-dqn-cartpole model="$AGENTS/dqn-CartPole-v1.zip" env=CartPole-v1 sparsity=auto
+compress auto-a2c-pendulum model="$AGENTS/a2c-Pendulum-v1.zip" env=Pendulum-v1 \
+    vecnormalize="$AGENTS/a2c-Pendulum-v1-vecnormalize.pkl" sparsity=auto
+compress auto-swimmer model="$AGENTS/sac-Swimmer-v3.zip" env=Swimmer-v4 sparsity=auto

@@ -113,6 +113,7 @@ def best_and_worst(found):
 def change():
     """Figure 3: the mean change per game, ours and published."""
     rows = [json.loads(line) for line in (RESULTS / "pixel_change.jsonl").read_text().splitlines()]
+    rows.sort(key=lambda row: row["game"])
     with (HERE / "published_pixel_change.csv").open() as file:
         published = {row["game"]: row for row in csv.DictReader(file)}
     print(

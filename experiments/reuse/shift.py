@@ -1,6 +1,6 @@
 """Would it pay to look for whole frames that moved, and to move what was computed along with them?
 
-    python experiments/reuse/shift.py --frames 600 --out experiments/reuse/results/shift.json
+    python experiments/reuse/shift.py --frames 400 --out experiments/reuse/results/shift.json
 
 For every frame of random play the shift by up to three pixels each way that leaves the fewest
 pixels changed is taken, for nothing: neither the search nor moving the maps is charged. What then
@@ -90,7 +90,7 @@ def measure(game: str, downsample: int, frames: int) -> dict[str, float | str]:
 def main() -> None:
     """Print a row per game and write them all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=600)
+    parser.add_argument("--frames", type=int, default=400)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     rows = []

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from rlcompress.reuse.changes import changed_pixels
+from rlcompress.reuse.fallback_parts import BLOCKS, activated, packed, with_border
 from rlcompress.reuse.geometry import dilate
 from rlcompress.reuse.options import PlanOptions
 from rlcompress.reuse.stages import Layout, Stage
 
 PIECE = 64  # positions of one product
-BLOCKS = 16  # of a linear stage's input, for one partial sum
 
 
 class _Slot:
@@ -70,7 +70,7 @@ class TorchPlan:
             weight = module.weight.detach()
             bias = None if module.bias is None else module.bias.detach()
             self.like = weight.new_zeros(())
-            self.weights.append(_packed(stage, weight))
+            self.weights.append(packed(stage, weight))
             self.biases.append(weight.new_zeros(weight.shape[0]) if bias is None else bias)
         self.version += 1
         self.reset(range(len(self.slots)))
@@ -196,23 +196,25 @@ class TorchPlan:
         if stage.kind == "conv":
             weight, bias = self.weights[index], self.biases[index]
             assert weight is not None and bias is not None
-            return _activated(stage, self._products(stage, source, weight, todo) + bias)
+            return activated(stage, self._products(stage, source, weight, todo) + bias)
         window, image = stage.window, source.permute(2, 0, 1)[None]
         if stage.kind == "max":
             out = F.max_pool2d(
-                _padded(image, window.padding, float("-inf")),
+                with_border(image, window.padding, float("-inf")),
                 window.kernel, window.stride, 0, window.dilation)  # fmt: skip
         else:
-            padded = _padded(image, window.padding, 0.0)
+            padded = with_border(image, window.padding, 0.0)
             out = F.avg_pool2d(padded, window.kernel, window.stride)
-        return _activated(stage, out[0].permute(1, 2, 0))
+        return activated(stage, out[0].permute(1, 2, 0))
 
     def _products(
         self, stage: Stage, source: torch.Tensor, weight: torch.Tensor, todo: torch.Tensor
     ) -> torch.Tensor:
         """Sums without bias, piece by piece where anything in the piece is wanted."""
         window, (_, height, width) = stage.window, stage.out_shape
-        image = _padded(source.permute(2, 0, 1), window.padding, 0.0).permute(1, 2, 0).contiguous()
+        image = (
+            with_border(source.permute(2, 0, 1), window.padding, 0.0).permute(1, 2, 0).contiguous()
+        )
         row, column, _ = image.stride()
         patches = image.as_strided(
             (height, width, *window.kernel, image.shape[2]),
@@ -250,7 +252,7 @@ class TorchPlan:
         total = slot.planes[0] + bias
         for plane in slot.planes[1:]:
             total = total + plane
-        return self._store(slot, 0, _activated(stage, total), union, fresh)
+        return self._store(slot, 0, activated(stage, total), union, fresh)
 
     def _linear(
         self, slot: _Slot, index: int, source: torch.Tensor, dirty: torch.Tensor, fresh: bool
@@ -279,29 +281,5 @@ class TorchPlan:
         for piece in flags.nonzero().flatten().tolist():
             part = flat[piece * weight.shape[1] : (piece + 1) * weight.shape[1]]
             slot.sums[index][piece] = part @ weight[piece]
-        new = _activated(stage, slot.sums[index].sum(0) + bias)[None, None]
+        new = activated(stage, slot.sums[index].sum(0) + bias)[None, None]
         return self._store(slot, index, new, torch.ones_like(new[..., 0], dtype=torch.bool), fresh)
-
-
-def _packed(stage: Stage, weight: torch.Tensor) -> torch.Tensor:
-    """Weights in the order in which a stage reads its input, outputs last."""
-    if stage.kind == "conv":
-        spatial = weight if weight.dim() == 4 else weight[:, :, None]
-        return spatial.permute(2, 3, 1, 0).reshape(-1, weight.shape[0]).contiguous()
-    channels, height, width = stage.in_shape
-    count, features = stage.blocks
-    rows = weight.reshape(-1, channels, height * width).permute(2, 1, 0).reshape(-1, len(weight))
-    pieces = -(-count // BLOCKS)
-    rows = F.pad(rows, (0, 0, 0, pieces * BLOCKS * features - len(rows)))
-    return rows.reshape(pieces, BLOCKS * features, -1).contiguous()
-
-
-def _padded(image: torch.Tensor, padding: tuple[int, int], value: float) -> torch.Tensor:
-    rows, columns = padding
-    return F.pad(image, (columns, columns, rows, rows), value=value) if rows or columns else image
-
-
-def _activated(stage: Stage, values: torch.Tensor) -> torch.Tensor:
-    if stage.activation == "relu":
-        return values.relu()
-    return values.tanh() if stage.activation == "tanh" else values

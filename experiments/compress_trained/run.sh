@@ -30,3 +30,4 @@ compress auto-dqn-cartpole model="$AGENTS/dqn-CartPole-v1.zip" env=CartPole-v1 s
 compress auto-a2c-pendulum model="$AGENTS/a2c-Pendulum-v1.zip" env=Pendulum-v1 \
     vecnormalize="$AGENTS/a2c-Pendulum-v1-vecnormalize.pkl" sparsity=auto
 compress auto-swimmer model="$AGENTS/sac-Swimmer-v3.zip" env=Swimmer-v4 sparsity=auto
+compress auto-walker model="$AGENTS/sac-Walker2d-v3.zip" env=Walker2d-v4 sparsity=auto tolerance=0.03

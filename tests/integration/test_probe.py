@@ -27,10 +27,17 @@ def run(monkeypatch):
     logging.getLogger().setLevel(logging.WARNING)
 
 
-def test_a_run_is_timed_on_what_its_policy_meets(run, small_run):
+@pytest.fixture
+def own_run(small_run, tmp_path):
+    """A copy of the shared run: the probe leaves its results in the directory."""
+    shutil.copytree(small_run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_run_is_timed_on_what_its_policy_meets(run, own_run):
     words = ("backends=engine,engine_reuse,sb3_predict,cuda_eager", "stream=12", "samples=false")
-    assert run(f"run={small_run}", *QUICK, *words) == 0
-    record = json.loads((small_run / "probe.json").read_text())
+    assert run(f"run={own_run}", *QUICK, *words) == 0
+    record = json.loads((own_run / "probe.json").read_text())
     assert record["subject"]["env_id"] == record["subject"]["name"] == "Pendulum-v1"
     assert record["subject"]["variant"] == "quantised"
     assert record["notes"][0] == (
@@ -46,21 +53,19 @@ def test_a_run_is_timed_on_what_its_policy_meets(run, small_run):
         assert {row["backend"] for row in record["refused"]} == {"cuda_eager"}
     assert {row["backend"] for row in record["control"]} == {"nothing", "engine", "sb3_predict"}
     assert {row["form"] for row in record["forms"]} >= {"sb3_zip", "rlc", "c_data"}
-    assert (small_run / "probe.png").exists()
-    assert not (small_run / "probe_samples.npz").exists()
+    assert (own_run / "probe.png").exists()
+    assert not (own_run / "probe_samples.npz").exists()
 
 
-def test_the_report_shows_what_the_probe_found(run, small_run, tmp_path):
-    folder = tmp_path / "run"
-    shutil.copytree(small_run, folder)
+def test_the_report_shows_what_the_probe_found(run, own_run):
     words = ("backends=engine,numpy_float,sb3_predict", "level=policy", "stream=12")
-    assert run(f"run={folder}", *QUICK, *words, "control=[]", "samples=false") == 0
-    assert report_main(f"runs={folder}", "resamples=200") == 0
-    page = (folder / "report" / "report.html").read_text()
+    assert run(f"run={own_run}", *QUICK, *words, "control=[]", "samples=false") == 0
+    assert report_main(f"runs={own_run}", "resamples=200") == 0
+    page = (own_run / "report" / "report.html").read_text()
     assert {"latency", "return_vs_latency"} <= set(Outline(page).sections)
     assert "None of these runs has been probed" not in page
-    drawn = (folder / "report" / "figures" / "latency.svg").read_text()
-    rows = json.loads((folder / "probe.json").read_text())["rows"]
+    drawn = (own_run / "report" / "figures" / "latency.svg").read_text()
+    rows = json.loads((own_run / "probe.json").read_text())["rows"]
     assert {row["backend"] for row in rows} == {"engine", "numpy_float", "sb3_predict"}
     for row in rows:
         assert f">{row['backend'].replace('_', ' ')}<" in drawn

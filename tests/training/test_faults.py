@@ -106,11 +106,15 @@ def test_a_full_disk(undisturbed, number, named, kept, tmp_path):
 READ_ONLY = """
 "$@" & run=$!
 until ls checkpoint/*.ckpt; do sleep 0.05; kill -0 $run || exit 9; done
-mount --bind "$PWD" "$PWD" && mount -o remount,bind,ro "$PWD"
+mount --bind "$PWD" "$PWD"
+until mount -o remount,bind,ro "$PWD" 2>/dev/null; do kill -0 $run || exit 9; done
 wait $run
 echo code $?
 """
-"""Runs a command; its directory, the present one, becomes read-only while it runs."""
+"""Runs a command; its directory, the present one, becomes read-only while it runs.
+
+A file that is being written at that moment makes the mount busy, so that is tried until it works.
+"""
 
 
 def test_a_directory_that_turns_read_only(undisturbed, tmp_path):

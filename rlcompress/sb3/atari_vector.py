@@ -52,6 +52,7 @@ class AtariVecEnv(VecEnv):
         n_envs: how many.
         seed: of the first game, the others follow.
         threads: how many of ale-py's threads step them; 0 lets it choose.
+        sticky: chance that the emulator repeats the last action instead of the one it is given.
         training: whether a lost life ends an episode and rewards are clipped to their sign.
         no_ops: most frames of doing nothing at the start of a game.
         fire: whether games that wait for the fire button get it pressed.
@@ -64,6 +65,7 @@ class AtariVecEnv(VecEnv):
         *,
         seed: int = 0,
         threads: int = 1,
+        sticky: float = 0.0,
         training: bool = True,
         no_ops: int = _NO_OPS,
         fire: bool = True,
@@ -77,6 +79,7 @@ class AtariVecEnv(VecEnv):
             num_threads=threads,
             stack_num=1,
             noop_max=no_ops,
+            repeat_action_probability=sticky,
             use_fire_reset=fire,
             reward_clipping=False,
             autoreset_mode=AutoresetMode.SAME_STEP,

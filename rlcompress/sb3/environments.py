@@ -6,13 +6,14 @@ What an id stands for is decided in ``env_spec``, whose names are repeated here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
 import gymnasium
 from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
 
+from rlcompress.sb3.atari_vector import AtariVecEnv
 from rlcompress.sb3.env_ids import make_bare
 from rlcompress.sb3.env_processes import ProcessVecEnv
 from rlcompress.sb3.env_spec import (
@@ -28,6 +29,8 @@ from rlcompress.sb3.env_spec import (
 from rlcompress.sb3.env_wrappers import CheckedEnv, EnvironmentFault, EpisodeSeeds, FlatObservation
 
 __all__ = [
+    "BACKENDS",
+    "Backend",
     "EnvSpec",
     "EnvironmentFault",
     "Kind",
@@ -42,6 +45,8 @@ __all__ = [
 
 Env = gymnasium.Env[Any, Any]
 
+Backend = Literal["serial", "processes", "native"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 EVALUATION_SEEDS = 1_000_000
 
 
@@ -56,20 +61,32 @@ def make_training_env(
     *,
     seed: int = 0,
     render_mode: str | None = None,
-    processes: bool = False,
+    backend: Backend = "serial",
+    threads: int = 1,
 ) -> VecEnv:
-    """Environments to learn from, number i seeded with ``seed + i``; each in a process if asked.
+    """Environments to learn from, number i seeded with ``seed + i``.
+
+    ``backend`` says where they run: ``serial`` in this process, one after the other, ``processes``
+    in one each, ``native`` (Atari alone) in ``threads`` threads of ale-py; what differs from the
+    usual wrappers there is listed in ``atari_vector``.
 
     As in Stable-Baselines3 the monitor sits below the Atari wrappers: the returns it reports are
     unclipped and of whole games, their lengths are frames of the emulator.
     """
     spec = describe(env) if isinstance(env, str) else env
+    if backend == "native":
+        games = AtariVecEnv(
+            spec.env_id, n_envs, seed=seed, threads=threads, sticky=spec.sticky, no_ops=ATARI_NOOPS
+        )
+        return _stacked(spec, games, seed)
 
     def make(number: int) -> Callable[[], Env]:
         return lambda: _make_one(spec, seed + number, training=True, render_mode=render_mode)
 
     makers = [make(number) for number in range(n_envs)]
-    return _vectorise(spec, makers, seed, processes=processes)
+    if backend == "processes":
+        return _stacked(spec, ProcessVecEnv(makers, spec.env_id), seed)
+    return _stacked(spec, DummyVecEnv(makers), seed)
 
 
 def make_evaluation_env(
@@ -102,7 +119,7 @@ def make_evaluation_env(
 
         return one
 
-    return _vectorise(spec, [make(number) for number in range(n_envs)], first)
+    return _stacked(spec, DummyVecEnv([make(number) for number in range(n_envs)]), first)
 
 
 def evaluation_seed(seed: int) -> int:
@@ -110,10 +127,7 @@ def evaluation_seed(seed: int) -> int:
     return seed + EVALUATION_SEEDS
 
 
-def _vectorise(
-    spec: EnvSpec, makers: list[Callable[[], Env]], seed: int, *, processes: bool = False
-) -> VecEnv:
-    vec_env: VecEnv = ProcessVecEnv(makers, spec.env_id) if processes else DummyVecEnv(makers)
+def _stacked(spec: EnvSpec, vec_env: VecEnv, seed: int) -> VecEnv:
     if spec.frame_stack > 1:
         vec_env = VecFrameStack(vec_env, spec.frame_stack, channels_order="last")
     vec_env.seed(seed)

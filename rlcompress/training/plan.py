@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from rlcompress.fast import matmul
 from rlcompress.sb3.env_spec import EnvSpec, algorithm_for, network_for
+from rlcompress.sb3.environments import BACKENDS
 from rlcompress.sb3.networks import policy_for
 from rlcompress.spec import Granularity, PolynomialSchedule, PruneSpec, QuantSpec
 from rlcompress.training.phases import Timeline
@@ -79,6 +80,7 @@ def make_plan(settings: Settings, env: EnvSpec) -> Plan:
         ValueError: where the request cannot be met, naming the setting and what would do.
     """
     _check_choices(settings)
+    _check_backend(settings, env)
     image = env.kind == "image"
     algo = _algo(settings.algo, env.action_space)
     network = network_for(env.observation_space) if settings.network == "auto" else settings.network
@@ -106,6 +108,7 @@ def make_plan(settings: Settings, env: EnvSpec) -> Plan:
 def _check_choices(settings: Settings) -> None:
     _choose("training", settings.training, ("fast", "sb3"))
     _choose("matmul", settings.matmul, ("auto", *matmul.paths(), "tf32"))
+    _choose("env_backend", settings.env_backend, BACKENDS)
     _choose("algo", settings.algo, ("auto", *get_args(Algo)))
     if isinstance(settings.quant, str):
         _choose("quant", settings.quant, ("true", "false", "ptq"))
@@ -118,6 +121,16 @@ def _check_choices(settings: Settings) -> None:
             _at_least(name, value, 1)
     for name in ("draw_every", "seed"):
         _at_least(name, getattr(settings, name), 0)
+
+
+def _check_backend(settings: Settings, env: EnvSpec) -> None:
+    if settings.env_backend == "native" and not env.atari:
+        raise ValueError(
+            f"env_backend=native runs Atari games alone, not env={env.env_id} "
+            "(env_backend=serial or processes)"
+        )
+    if settings.env_backend == "native" and settings.draw_every:
+        raise ValueError("draw_every: env_backend=native gives no pictures (env_backend=serial)")
 
 
 def _check_device(name: str) -> None:

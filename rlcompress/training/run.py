@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from rich.console import Console
@@ -17,6 +18,7 @@ from rlcompress.pruning.pruner import format_report
 from rlcompress.sb3 import quantise
 from rlcompress.sb3.drawing import DrawCallback
 from rlcompress.sb3.environments import (
+    Backend,
     describe,
     make_evaluation_env,
     make_training_env,
@@ -220,7 +222,8 @@ def _build(plan: Plan, directory: RunDirectory) -> Run:
         settings.n_envs,
         seed=settings.seed,
         render_mode="rgb_array" if settings.draw_every else None,
-        processes=settings.env_processes,
+        backend=cast(Backend, settings.env_backend),  # checked with the plan
+        threads=settings.threads,
     )
     evaluation_env = make_evaluation_env(
         plan.env, seed=settings.seed, max_episode_steps=settings.eval_episode_steps

@@ -131,7 +131,7 @@ class Settings:
     training: str
     matmul: str
     n_envs: int
-    env_processes: bool
+    env_backend: str
     eval_freq: int
     eval_episodes: int
     final_episodes: int

@@ -17,7 +17,7 @@ def make():
     made = []
 
     def one(env_id, n_envs=2, **options):
-        made.append(make_training_env(env_id, n_envs, processes=True, **options))
+        made.append(make_training_env(env_id, n_envs, backend="processes", **options))
         return made[-1]
 
     yield one

@@ -203,7 +203,7 @@ def kill_an_environment():
 
 def test_the_process_of_an_environment_dies(undisturbed, tmp_path):
     directory = tmp_path / "run"
-    overrides = (*HOPPER, "n_envs=4", "env_processes=true")
+    overrides = (*HOPPER, "n_envs=4", "env_backend=processes")
     dying = at_file(directory, 1, kill_an_environment, named="000000000080.ckpt")
     assert in_process(directory, *overrides, before=dying) == 1
     said = last_line(directory)

@@ -34,7 +34,7 @@ test: lint
 
 test-slow: install
 	tests/slow/install.sh
-	$(RUN) -m pip install --quiet atheris
+	$(RUN) -m pip install --quiet atheris cmake nanobind ninja
 	$(RUN) -m pytest -n $(WORKERS) -m slow
 
 # Looks for an artifact that crashes its reader: make fuzz SECONDS=60
@@ -43,9 +43,10 @@ fuzz: install
 	$(RUN) -m pip install --quiet atheris
 	$(RUN) -m tests.slow.fuzz_artifact $(SECONDS)
 
-# The engine's C++ under AddressSanitizer and UBSan.
+# The native modules and the fuzzing of images under AddressSanitizer and UBSan.
 sanitize: install
-	$(RUN) -m pytest tests/runtime/test_engine_c_api.py -m slow -k sanitizers
+	$(RUN) -m pip install --quiet cmake nanobind ninja
+	$(RUN) -m pytest tests/runtime tests/slow -m slow -k sanitizers
 
 format: install
 	$(RUN) -m ruff check --fix .

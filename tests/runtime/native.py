@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,20 @@ from rlcompress.runtime.image import engine_image
 ROOT = Path(__file__).parents[2]
 
 
+def tool(name: str) -> str | None:
+    """Where a program is: installed on this machine, or beside the interpreter by pip."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+
+
 def build(name: str, *options: str) -> Path:
     """The folder of a build of the C API, its example and the fuzz target; kept between runs."""
-    cmake = shutil.which("cmake")
+    cmake, ninja = tool("cmake"), tool("ninja")
     if cmake is None:
         pytest.skip("needs cmake")
     folder = ROOT / "build" / "native-tests" / name
     configure = [cmake, "-S", str(ROOT), "-B", str(folder), "-DRLC_PYTHON=OFF", "-DRLC_C_API=ON"]
-    if shutil.which("ninja") is not None and not (folder / "CMakeCache.txt").exists():
-        configure += ["-G", "Ninja"]
+    if ninja is not None and not (folder / "CMakeCache.txt").exists():
+        configure += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
     for command in ([*configure, *options], [cmake, "--build", str(folder), "--parallel", "2"]):
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -1,6 +1,5 @@
 """The engine without Python: the C API through its example program, and damaged images."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -142,46 +141,3 @@ def test_arm_equals_the_reference(tmp_path: Path, isa: str) -> None:
     )
     program = [ARM_EMULATOR, "-L", "/usr/aarch64-linux-gnu", str(folder / "control_loop")]
     assert_example_equals_reference(program, tmp_path, isa, per_kind=10)
-
-
-RUN_TESTS_WITH = """
-import importlib.machinery, importlib.util, sys
-import pytest
-name = "rlcompress.runtime._engine"
-loader = importlib.machinery.ExtensionFileLoader(name, sys.argv[1])
-spec = importlib.util.spec_from_file_location(name, sys.argv[1], loader=loader)
-module = importlib.util.module_from_spec(spec)
-sys.modules[name] = module
-loader.exec_module(module)
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[2:]]))
-"""
-
-
-@pytest.mark.slow
-def test_the_tests_pass_under_sanitizers() -> None:
-    """The Python module built with sanitizers runs the engine's other tests."""
-    folder = build(
-        "sanitized-python",
-        "-DRLC_SANITIZE=ON",
-        "-DCMAKE_BUILD_TYPE=Debug",
-        "-DRLC_PYTHON=ON",
-        f"-DPython_EXECUTABLE={sys.executable}",
-    )
-    (module,) = folder.glob("_engine*")
-    libraries = [
-        subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True)
-        for name in ("libasan.so", "libubsan.so", "libstdc++.so")
-    ]
-    environment = {
-        **os.environ,
-        "LD_PRELOAD": " ".join(library.stdout.strip() for library in libraries),
-        "ASAN_OPTIONS": "detect_leaks=0",  # The interpreter's own.
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-    }
-    tests = [str(ROOT / "tests/runtime/test_engine.py")]
-    tests.append(str(ROOT / "tests/runtime/test_engine_interface.py"))
-    command = [sys.executable, "-c", RUN_TESTS_WITH, str(module), *tests, "-k", "not spawned"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3600
-    )
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]

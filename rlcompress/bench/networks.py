@@ -70,20 +70,33 @@ class Case:
         }
 
 
-def make_case(case: Case, directory: Path, *, observations: AnyArray | None = None) -> Subject:
+@dataclass(frozen=True)
+class Made:
+    """A case's artifact, the same with its dead units, and the pruned zip that both come from."""
+
+    policy: CompressedPolicy
+    whole: CompressedPolicy
+    model: bytes
+
+
+def make_case(
+    case: Case, directory: Path, *, observations: AnyArray | None = None, compact: bool = False
+) -> Subject:
     """Everything that backends need for a case; the pruned zip is kept in ``directory``.
 
     ``observations`` (consecutive ones of an environment) are calibrated and timed on; without them
-    random ones serve.
+    random ones serve. ``compact``: peers as well are given the artifact's network, without the
+    units that pruning left dead.
     """
-    policy, model = make_policy(case, observations)
+    made = make_policy(case, observations)
     model_path = directory / "model.zip"
-    model_path.write_bytes(model)
-    return make_subject(policy, model_path=model_path, stream=observations)
+    model_path.write_bytes(made.model)
+    whole = None if compact else made.whole
+    return make_subject(made.policy, whole=whole, model_path=model_path, stream=observations)
 
 
-def make_policy(case: Case, observations: AnyArray | None = None) -> tuple[CompressedPolicy, bytes]:
-    """Build, prune, quantise after training and freeze; the artifact, and the pruned zip."""
+def make_policy(case: Case, observations: AnyArray | None = None) -> Made:
+    """Build, prune, quantise after training and freeze."""
     from rlcompress.export.freeze import freeze
     from rlcompress.pruning import Pruner
     from rlcompress.sb3 import checkpoint
@@ -98,7 +111,9 @@ def make_policy(case: Case, observations: AnyArray | None = None) -> tuple[Compr
     pruned = checkpoint.save(model)
     seen = observations if observations is not None else _observations(model, case.seed)
     quantise_after_training_(model, QuantSpec(), seen)
-    return freeze(model, seen, masks=pruner.masks.masks), pruned
+    masks = pruner.masks.masks
+    whole = freeze(model, seen, masks=masks, remove_dead=False)
+    return Made(freeze(model, seen, masks=masks), whole, pruned)
 
 
 def sparsity_of(policy: CompressedPolicy) -> float:

@@ -26,6 +26,7 @@ class Plan:
     requests: tuple[Request, ...]
     backends: tuple[str, ...]
     break_even: bool
+    compact: bool
     spec: MeasureSpec
     out: Path | None
 
@@ -48,6 +49,7 @@ def make_plan(settings: Settings) -> Plan:
     for sparsity in (*settings.sparsity, settings.game_sparsity):
         if not 0 <= sparsity < 1:
             raise ValueError(f"sparsity must be in [0, 1), got {sparsity}")
+    _known("peers", [settings.peers], {"trained": "", "compact": ""})
     allocations = _known("allocation", settings.allocation, ALLOCATIONS)
     cases = [
         Case(network, sparsity, allocation, sources[network], settings.seed)
@@ -72,6 +74,7 @@ def make_plan(settings: Settings) -> Plan:
         ),
         backends=backend_names(settings.backends),
         break_even=settings.break_even,
+        compact=settings.peers == "compact",
         spec=MeasureSpec(settings.rounds, settings.round_s, settings.warm_up_s),
         out=None if settings.out is None else Path(settings.out),
     )

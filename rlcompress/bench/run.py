@@ -83,7 +83,8 @@ class Run:
         """Time all cases, print a table for each and summaries at the end, write the rows."""
         with Workers() as workers, tempfile.TemporaryDirectory() as directory:
             for case in self.plan.cases:
-                self._compare(make_case(case, Path(directory)), case.labels, workers)
+                subject = make_case(case, Path(directory), compact=self.plan.compact)
+                self._compare(subject, case.labels, workers)
             for path in self.plan.artifacts:
                 policy = CompressedPolicy.load(path)
                 self._compare(make_subject(policy), _labels(path, policy), workers)
@@ -106,7 +107,7 @@ class Run:
         from rlcompress.bench.games import record
 
         played = record(game, self.plan.game_case.seed)
-        subject = make_case(self.plan.game_case, directory, observations=played)
+        subject = make_case(self.plan.game_case, directory, observations=played, compact=True)
         labels = {**self.plan.game_case.labels, "game": game}
         # One game is one stream: a batch would have to be of several.
         for isa in dict.fromkeys(request.isa for request in self.plan.requests):
@@ -132,7 +133,7 @@ class Run:
 
         # Unpruned, because removing dead units changes shapes.
         networks = {case.network: replace(case, sparsity=0.0) for case in self.plan.cases}
-        policies = [make_policy(case)[0] for case in networks.values()]
+        policies = [make_policy(case).policy for case in networks.values()]
         policies += [CompressedPolicy.load(path) for path in self.plan.artifacts]
         for isa in dict.fromkeys(request.isa for request in self.plan.requests):
             self.break_even += break_even(policies, self.plan.spec, isa)

@@ -17,6 +17,7 @@ class Settings:
     games: list[str]
     game_sparsity: float
     backends: list[str]
+    peers: str
     isa: list[str]
     batch: list[int]
     break_even: bool

@@ -104,7 +104,7 @@ def named_policies(settings: Asked, paths: list[Any]) -> Iterator[tuple[str, Com
     for network in settings.network:
         for sparsity in settings.sparsity:
             case = Case(network, sparsity, settings.allocation, seed=settings.seed)
-            yield network, make_policy(case)[0]
+            yield network, make_policy(case).policy
 
 
 def row_of(name: str, policy: CompressedPolicy, loads: int) -> Row:

@@ -27,8 +27,8 @@ Form = Literal["policy", "floating", "filled"]
 class Subject:
     """One policy in three forms, with golden data over the same observations.
 
-    ``policy`` is the artifact, ``floating`` the same network in float32, ``filled`` the artifact
-    with a small number for every zero weight: another network, but what a dense one costs.
+    ``policy`` is the artifact, ``floating`` the same network in float32, ``filled`` the same with a
+    small number for every zero weight: another network, but what a dense one costs.
     ``model_path`` is the SB3 zip that the policy came from, for backends that need one. ``stream``
     are consecutive observations to time on, in order (None: the golden ones, in turn). Networks of
     single bits have one form only, which stands for all three.
@@ -62,17 +62,26 @@ class Subject:
 
 
 def make_subject(
-    policy: CompressedPolicy, *, model_path: Path | None = None, stream: AnyArray | None = None
+    policy: CompressedPolicy,
+    *,
+    whole: CompressedPolicy | None = None,
+    model_path: Path | None = None,
+    stream: AnyArray | None = None,
 ) -> Subject:
-    """The subject of an artifact with golden data."""
+    """The subject of an artifact with golden data.
+
+    ``whole`` is the same policy with its dead units, which the other two forms are then made of:
+    what somebody has who has only pruned (None: everyone runs what the artifact kept).
+    """
+    whole = policy if whole is None else whole
     observations = golden_of(policy).observations
     bare = Subject(policy, policy, policy, model_path, stream)
     if bare.binary:
         return bare
     return Subject(
         policy,
-        with_golden(dequantised(policy), observations),
-        with_golden(filled(policy), observations),
+        with_golden(dequantised(whole), observations),
+        with_golden(filled(whole), observations),
         model_path,
         stream,
     )

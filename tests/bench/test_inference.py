@@ -59,6 +59,7 @@ def settings(**fields: Any) -> Settings:
         "games": [],
         "game_sparsity": 0.95,
         "backends": [],
+        "peers": "trained",
         "isa": ["native"],
         "batch": [1],
         "break_even": False,

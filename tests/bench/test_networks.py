@@ -71,6 +71,23 @@ def test_weights_of_a_zip(tmp_path: Path) -> None:
     assert sparsity_of(subject.policy) == pytest.approx(0.8, abs=1e-4)
 
 
+def test_peers_run_what_was_trained_or_what_the_artifact_kept(tmp_path: Path) -> None:
+    """At 99 % most units are dead: the artifact has none of them, SB3's network all."""
+    case = Case("hopper", 0.99, "uniform")
+    whole, compact = (make_case(case, tmp_path, compact=choice) for choice in (False, True))
+    trained, kept = whole.floating.linears, whole.policy.linears
+    assert [op.weight.shape for op in trained] == [(256, 11), (256, 256), (3, 256)]
+    assert kept[0].weight.shape[0] < 256
+    assert [op.weight.shape for op in compact.floating.linears] == [op.weight.shape for op in kept]
+    np.testing.assert_array_equal(
+        Reference(whole.policy).forward(whole.observations),
+        Reference(compact.policy).forward(compact.observations),
+    )
+    np.testing.assert_allclose(
+        whole.golden("floating").outputs, compact.golden("floating").outputs, atol=1e-4
+    )
+
+
 def test_stream_is_kept(tmp_path: Path) -> None:
     played = np.random.default_rng(0).normal(size=(40, 11)).astype(np.float32)
     subject = make_case(Case("hopper", 0.5, "erdos_renyi"), tmp_path, observations=played)

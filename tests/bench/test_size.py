@@ -25,7 +25,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     [("hopper", 0.5), ("hopper", 0.9), ("hopper", 0.98), ("hopper", 0.99), ("swimmer", 0.99)],
 )
 def test_weights_are_near_their_entropy_and_parts_add_up(network: str, sparsity: float) -> None:
-    policy = make_policy(Case(network, sparsity, "erdos_renyi"))[0]
+    policy = make_policy(Case(network, sparsity, "erdos_renyi")).policy
     row = row_of(network, policy, 1)
     assert row["entropy_bytes"] == round(sum(entropy_bytes(op.weight) for op in policy.linears))
     assert 1.0 <= row["weight_ratio"] <= 1.25
@@ -40,7 +40,7 @@ def test_weights_are_near_their_entropy_and_parts_add_up(network: str, sparsity:
 
 
 def test_99_percent_of_hopper_fits_3_kilobytes_of_c() -> None:
-    row = row_of("hopper", make_policy(Case("hopper", 0.99, "erdos_renyi"))[0], 1)
+    row = row_of("hopper", make_policy(Case("hopper", 0.99, "erdos_renyi")).policy, 1)
     assert row["c_bytes"] <= 3000 and row["sparsity"] == pytest.approx(0.99, abs=1e-4)
 
 
@@ -61,7 +61,7 @@ def test_every_network_of_the_experiments_is_known() -> None:
 def test_the_command_measures_networks_and_files(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_policy(Case("swimmer", 0.9, "uniform"))[0].save(tmp_path / "mine.rlc")
+    make_policy(Case("swimmer", 0.9, "uniform")).policy.save(tmp_path / "mine.rlc")
     words = ["network=hopper", "sparsity=0.95", f"policies={tmp_path}/*.rlc", "loads=1"]
     assert run(monkeypatch, *words, f"out={tmp_path / 'rows.json'}") == 0
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]

@@ -35,6 +35,8 @@ test: lint
 test-slow: install
 	tests/slow/install.sh
 	$(RUN) -m pip install --quiet atheris cmake nanobind ninja
+	$(RUN) -m pip install --quiet --constraint constraints.txt hydra-joblib-launcher \
+	  hydra-submitit-launcher ray optuna
 	$(RUN) -m pytest -n $(WORKERS) -m slow
 
 # Looks for an artifact that crashes its reader: make fuzz SECONDS=60

@@ -27,7 +27,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlcompress.grid import expanded
-from rlcompress.training.errors import Interrupted, TrainingStopped
+from rlcompress.launchers import chosen, make_ready
+from rlcompress.training.errors import HeldElsewhere, Interrupted, TrainingStopped
 from rlcompress.training.sweep_status import ERROR
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -76,13 +77,16 @@ def config_dir() -> Path:
 def run(entry: EntryPoint[Any]) -> int:
     """Run an entry point with the command line's arguments; returns the exit code."""
     ConfigStore.instance().store(name=f"{entry.name}_schema", node=entry.schema)
+    # Looked up here: jobs may run in processes that were started by something else.
+    module = _module()
     task = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=entry.name)(
-        lambda config: _job(entry, config)
+        lambda config: _job(entry, config, module)
     )
     # argparse wants flags before the overrides; people put -m wherever they think of it.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
         with _hydra_raises(), contextlib.redirect_stderr(_Stderr(sys.stderr)):
+            make_ready(sys.argv[1:])
             sys.argv[1:] = expanded(sys.argv[1:], config_dir(), entry.name)
             task()
     except _Reported as error:
@@ -100,15 +104,32 @@ def run(entry: EntryPoint[Any]) -> int:
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
+    except Exception as error:
+        if not chosen(sys.argv[1:]):
+            raise
+        _say(f"{_one_line(error, entry.schema)} (what is done is kept; the same command goes on)")
+        return FAILED
     return 0
 
 
-def _job(entry: EntryPoint[Any], config: DictConfig) -> None:
-    job = _describe(config)
+def _job(entry: EntryPoint[Any], config: DictConfig, module: str) -> None:
+    job = _describe(config, module)
+    try:
+        _run(entry, config, job)
+    except HeldElsewhere as error:
+        # In a sweep that is somebody else's job.
+        if not _where():
+            raise _expected(str(error), BAD_INPUT, job.directory) from None
+        print(f"held: {_where()}{error}", flush=True)
+
+
+def _run(entry: EntryPoint[Any], config: DictConfig, job: Job) -> None:
     try:
         _refuse_additions(config, entry.schema)
         settings = OmegaConf.to_object(config)
         work = entry.check(settings, job)
+    except HeldElsewhere:
+        raise
     except (ValueError, OSError, OmegaConfBaseException) as error:
         if HydraConfig.get().verbose:
             traceback.print_exc()
@@ -119,13 +140,15 @@ def _job(entry: EntryPoint[Any], config: DictConfig) -> None:
         (job.directory / ERROR).unlink(missing_ok=True)
     try:
         work()
+    except HeldElsewhere:
+        raise
     except TrainingStopped as error:
         raise _expected(_one_line(error, entry.schema), FAILED, job.directory) from None
     except Exception as error:
         raise _unexpected(error, job.directory) from None
 
 
-def _describe(config: DictConfig) -> Job:
+def _describe(config: DictConfig, module: str) -> Job:
     hydra_config = HydraConfig.get()
     overrides = OmegaConf.to_container(hydra_config.overrides.task)
     assert isinstance(overrides, list)
@@ -134,7 +157,7 @@ def _describe(config: DictConfig) -> Job:
         "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra_config})),
         "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(overrides)),
     }
-    command = " ".join(["python", "-m", _module(), *(str(item) for item in overrides)])
+    command = " ".join(["python", "-m", module, *(str(item) for item in overrides)])
     return Job(Path(hydra_config.runtime.output_dir), command, descriptions)
 
 

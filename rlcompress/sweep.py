@@ -59,7 +59,8 @@ def show(status: SweepStatus, console: Console) -> None:
         console.print(f"about {duration(seconds)} left at this pace", highlight=False)
     for job in (*status.of("running"), *status.of("stopped")):
         where = "" if job.step is None else f", evaluated after {job.step:,} steps"
-        console.print(f"{job.state}: {job.path}{where}", highlight=False, soft_wrap=True)
+        who = f" ({job.reason})" if job.reason else ""
+        console.print(f"{job.state}: {job.path}{where}{who}", highlight=False, soft_wrap=True)
     for job in status.of("failed"):
         console.print(
             f"failed: {job.path}: {job.reason}\n        {job.path / ERROR}",

@@ -27,6 +27,8 @@ FLOORS = {
     "compress": 3,
     "grid": 3,
     "resuming": 3,
+    "launchers": 3,
+    "search": 4,
     "cli": 4,
     "bench": 4,
 }
@@ -40,6 +42,7 @@ SIBLINGS = {
     ("compress", "probe"),
 }
 NO_TORCH = {"spec", "artifact", "runtime"}
+HYDRA_MODULES = ("cli.py", "grid.py", "resuming.py")
 ENTRY_MODULES = {"train", "export", "probe", "report", "play", "compress", "sweep", "profile"}
 
 
@@ -59,7 +62,8 @@ def is_entry_point(path: Path) -> bool:
         relative.stem in {"__main__", "train", "bench"}
         or (len(relative.parts) == 1 and relative.stem in ENTRY_MODULES)
         or "bench" in names
-        or relative.parts in (("cli.py",), ("grid.py",), ("resuming.py",))
+        or relative.parts[0] == "launchers"
+        or relative.parts in {(name,) for name in HYDRA_MODULES}
     )
 
 

@@ -1,4 +1,5 @@
 import logging
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from omegaconf import OmegaConf
 
 from rlcompress import cli
 from rlcompress.training.errors import TrainingStopped
+from rlcompress.training.lock import check_unlocked, locked
 from rlcompress.training.settings import Settings
+from rlcompress.training.sweep_status import ERROR
 
 
 def run(arguments, check, tmp_path, monkeypatch):
@@ -223,3 +226,33 @@ def test_keys_of_nested_dataclasses():
     assert "sac.learning_rate" in set(cli._keys(Settings))
     assert set(cli._keys(Inner)) == {"depth"}
     assert isinstance(cli.config_dir(), Path)
+
+
+def test_a_sweep_leaves_alone_what_another_process_holds(cli_run, tmp_path, capfd):
+    held = tmp_path / "sweep" / "1"
+    held.mkdir(parents=True)
+
+    def check(settings, job):
+        check_unlocked(job.directory)
+        return lambda: (job.directory / "done").touch()
+
+    with locked(held):
+        assert cli_run("seed=0,1,2", "-m", check=check) == 0
+    said = capfd.readouterr()
+    assert said.err == ""
+    (line,) = [line for line in said.out.splitlines() if line.startswith("held: job 1 (seed=1)")]
+    assert f"process {os.getpid()} on " in line
+    assert [(tmp_path / "sweep" / str(n) / "done").exists() for n in range(3)] == [1, 0, 1]
+    assert not (held / ERROR).exists()
+
+
+def test_a_run_alone_says_that_its_directory_is_held(cli_run, tmp_path, capfd):
+    (tmp_path / "run").mkdir()
+
+    def check(settings, job):
+        check_unlocked(job.directory)
+        return lambda: None
+
+    with locked(tmp_path / "run"):
+        assert cli_run(check=check) == cli.BAD_INPUT
+    assert "in use by process" in capfd.readouterr().err

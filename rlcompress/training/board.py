@@ -71,7 +71,9 @@ class BoardCallback(BaseCallback):
             weight = layer.weight
             assert isinstance(weight, torch.Tensor)
             live = weight.detach().cpu()
-            self.logger.record(f"weights/{name}", live[live != 0], exclude=FILES_ONLY)
+            kept = live[live != 0]
+            if kept.numel():  # A layer that pruning emptied has no histogram.
+                self.logger.record(f"weights/{name}", kept, exclude=FILES_ONLY)
             self.logger.record(
                 f"masks/{name}", Image(_mask_picture(live), "CHW"), exclude=FILES_ONLY
             )

@@ -1,10 +1,19 @@
 """The exceptions that end a run for a reason worth one line; nothing else."""
 
+from __future__ import annotations
+
 import signal
 
 
 class TrainingStopped(RuntimeError):
     """The run cannot go on; the message says what was seen and what is kept."""
+
+
+class HeldElsewhere(TrainingStopped, ValueError):
+    """Another process runs in the directory; the message says which.
+
+    In a sweep no failure: the run is somebody else's job, the others are still to be done.
+    """
 
 
 class Interrupted(KeyboardInterrupt):
@@ -15,5 +24,10 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(f"{message} ({signal.Signals(number).name})")
+        self._arguments = (number, message)
         self.code = 128 + number
         """The exit code that a shell gives to a process ended by this signal."""
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[int, str]]:
+        """Travel between processes, from a worker to the sweep."""
+        return Interrupted, self._arguments

@@ -30,6 +30,7 @@ from rlcompress.training.assemble import build_model
 from rlcompress.training.board import BoardCallback, record_hparams
 from rlcompress.training.checkpoint import CheckpointCallback, Checkpoints
 from rlcompress.training.directory import SUMMARY, RunDirectory
+from rlcompress.training.errors import HeldElsewhere
 from rlcompress.training.evaluation import (
     EvaluationCallback,
     EvaluationSettings,
@@ -188,11 +189,13 @@ def prepare(
     def work() -> None:
         with explained(directory), locked(path), caught_signals(run.say) as stop:
             if settings.resume:
+                if directory.finished:
+                    return
                 for change in directory.changes():
                     run.say(f"results may differ from here on: {change}")
                 directory.continue_(command)
             else:
-                directory.check_free()
+                _check_still_free(directory)
                 directory.describe(command, descriptions)
             run.say(spec.protocol)
             run.acceleration.apply_(run.model)
@@ -201,6 +204,14 @@ def prepare(
             run.conclude()
 
     return work
+
+
+def _check_still_free(directory: RunDirectory) -> None:
+    """Look again now that the directory is ours: somebody may have run here in between."""
+    try:
+        directory.check_free()
+    except ValueError as error:
+        raise HeldElsewhere(f"somebody else was faster: {error}") from None
 
 
 def check_drawable(env: VecEnv) -> None:

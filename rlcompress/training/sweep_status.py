@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from rlcompress.training.directory import SUMMARY
-from rlcompress.training.lock import check_unlocked
+from rlcompress.training.lock import holder
 
 State = Literal["done", "running", "failed", "stopped", "left"]
 
@@ -26,7 +26,7 @@ class JobStatus:
     """One job: where it is, how far, and for a failed one why.
 
     ``seconds`` is from its first file to its last, ``step`` that of its last evaluation; None where
-    that cannot be told.
+    that cannot be told. ``reason`` is why it failed, or who runs it.
     """
 
     path: Path
@@ -92,10 +92,9 @@ def job_directories(root: Path) -> Iterator[Path]:
 def _job(path: Path) -> JobStatus:
     if (path / SUMMARY).exists():
         return JobStatus(path, "done", _seconds(path))
-    try:
-        check_unlocked(path)
-    except ValueError:
-        return JobStatus(path, "running", step=_last_step(path))
+    who = holder(path)
+    if who is not None:
+        return JobStatus(path, "running", step=_last_step(path), reason=who)
     if (path / ERROR).exists():
         lines = (path / ERROR).read_text(errors="replace").strip().splitlines()
         return JobStatus(path, "failed", reason=lines[-1] if lines else "no reason given")

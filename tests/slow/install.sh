@@ -12,8 +12,10 @@ packages="
   gcc-arm-none-eabi
   libc6-dev-arm64-cross
   libnewlib-arm-none-eabi
+  munge
   qemu-system-arm
   qemu-user
+  slurm-wlm
 "
 
 missing=""

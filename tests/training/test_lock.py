@@ -1,11 +1,15 @@
+import fcntl
 import multiprocessing
 import os
 import signal
+import socket
+import threading
 
 import pytest
 
 from rlcompress.training.errors import TrainingStopped
 from rlcompress.training.lock import NAME, check_unlocked, locked
+from rlcompress.training.lock import holder as holder_of
 
 
 def hold(directory, ready):
@@ -47,3 +51,15 @@ def test_nothing_stays_behind(tmp_path):
     with pytest.raises(ZeroDivisionError), locked(tmp_path):
         _ = 1 / 0
     assert not list(tmp_path.iterdir())
+
+
+def test_looking_keeps_nobody_out(tmp_path):
+    """Who looks holds the lock for a moment; a run that begins just then begins all the same."""
+    (tmp_path / NAME).touch()
+    with (tmp_path / NAME).open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        check_unlocked(tmp_path)
+        threading.Timer(0.1, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        with locked(tmp_path):
+            assert holder_of(tmp_path) == f"process {os.getpid()} on {socket.gethostname()}"
+    assert holder_of(tmp_path) is None

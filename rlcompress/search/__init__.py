@@ -1,0 +1,1 @@
+"""Searches for compressed policies: runs of training that Optuna chooses."""

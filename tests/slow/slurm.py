@@ -1,0 +1,130 @@
+"""A SLURM of one machine with daemons, ports, keys and folders of its own, for one test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+DAEMONS = ("munged", "slurmctld", "slurmd")
+
+CONFIG = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+SlurmUser={user}
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={place}/munge.sock,cred_expire=5
+CredType=cred/munge
+StateSaveLocation={place}/state
+SlurmdSpoolDir={place}/spool
+SlurmctldPidFile={place}/slurmctld.pid
+SlurmdPidFile={place}/slurmd.pid
+SlurmctldLogFile={place}/slurmctld.log
+SlurmdLogFile={place}/slurmd.log
+ProctrackType=proctrack/pgid
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+MpiDefault=none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+ReturnToService=2
+SchedulerParameters=sched_interval=1
+KillWait=5
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def missing() -> list[str]:
+    """What has to be installed, or is not allowed, before a cluster can run here."""
+    found = [name for name in DAEMONS if _program(name) is None]
+    return found or ([] if os.getuid() == 0 else ["root"])
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+
+
+@contextlib.contextmanager
+def cluster(place: Path) -> Iterator[dict[str, str]]:
+    """Run a cluster with its files in ``place``; the environment in which its commands work."""
+    environment = {**os.environ, "SLURM_CONF": str(place / "slurm.conf")}
+    processes = []
+    try:
+        processes.append(_munge(place))
+        host = socket.gethostname().split(".")[0]
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        about = {"host": host, "place": place, "user": "root", "cpus": os.cpu_count()}
+        about |= {"memory_mb": pages * 9 // 10 >> 20, "ports": (_free_port(), _free_port())}
+        (place / "slurm.conf").write_text(CONFIG.format(**about))
+        for name in ("state", "spool"):
+            (place / name).mkdir()
+        for name in ("slurmctld", "slurmd"):
+            processes.append(_start([name, "-D"], environment, place))
+        _wait_until_idle(environment, place)
+        yield environment
+    finally:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            command = ["scancel", "--signal=KILL", "--user", "root"]
+            subprocess.run(command, env=environment, check=False, timeout=20)
+        for process in reversed(processes):
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            process.kill()
+
+
+def _munge(place: Path) -> subprocess.Popen[bytes]:
+    place.chmod(0o755)
+    key = place / "munge.key"
+    key.write_bytes(secrets.token_bytes(128))
+    key.chmod(0o400)
+    files = {"key-file": key, "socket": place / "munge.sock", "pid-file": place / "munged.pid"}
+    files |= {"log-file": place / "munged.log", "seed-file": place / "munge.seed"}
+    words = [f"--{name}={path}" for name, path in files.items()]
+    # --force: folders of tests lie below /tmp, which everyone may write to.
+    process = _start(["munged", "--foreground", "--force", *words], dict(os.environ), place)
+    _wait_for(lambda: (place / "munge.sock").exists(), place)
+    return process
+
+
+def _start(words: list[str], environment: dict[str, str], place: Path) -> subprocess.Popen[bytes]:
+    program = _program(words[0])
+    assert program is not None
+    with (place / f"{words[0]}.out").open("wb") as log:
+        return subprocess.Popen([program, *words[1:]], env=environment, stdout=log, stderr=log)
+
+
+def _wait_until_idle(environment: dict[str, str], place: Path) -> None:
+    def idle() -> bool:
+        command = ["sinfo", "--noheader", "--format=%T"]
+        found = subprocess.run(command, env=environment, capture_output=True, check=False)
+        return found.stdout.strip() == b"idle"
+
+    _wait_for(idle, place)
+
+
+def _wait_for(happens, place: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not happens():
+        if time.monotonic() > deadline:
+            logs = "\n".join(path.read_text() for path in place.glob("*.log"))
+            raise TimeoutError(f"SLURM did not start:\n{logs}")
+        time.sleep(0.2)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,119 @@
+"""Sweeps on SLURM, on a Ray cluster of two nodes and on joblib, real ones, with jobs that die."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.slow import slurm
+from tests.slow.sweeps import SWEEP, ended, said, saved, start, wait
+from tests.training.kills import assert_same
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The same sweep, one job after the other, undisturbed."""
+    directory = tmp_path_factory.mktemp("alone") / "sweep"
+    ended(start(directory, *SWEEP), directory)
+    return directory
+
+
+def assert_same_sweep(directory: Path, alone: Path) -> None:
+    for seed in ("0", "1"):
+        assert_same(directory / seed, alone / seed)
+        assert "rlcompress.train" in (directory / seed / "command.txt").read_text()
+
+
+def process_in(run: Path) -> int:
+    """Who holds the lock of a run."""
+    found = re.match(r"process (\d+) on", (run / ".lock").read_text())
+    assert found
+    return int(found[1])
+
+
+def parent_of(process: int) -> int:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("PPid:")[1].split()[0])
+
+
+def ask(*command: str, environment: dict[str, str]) -> str:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_slurm(alone, tmp_path):
+    """One job is told to stop and queues itself again, one is killed and queued again by SLURM."""
+    if slurm.missing():
+        pytest.skip(f"a SLURM of our own needs {', '.join(slurm.missing())}")
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    directory, place = tmp_path / "sweep", tmp_path / "slurm"
+    place.mkdir()
+    options = ("hydra/launcher=slurm", "hydra.launcher.mem_gb=1", "hydra.launcher.timeout_min=30")
+    with slurm.cluster(place) as environment:
+        sweep = start(directory, *SWEEP, *options, environment=environment)
+        try:
+            for seed, command in (("0", "scancel --signal=USR2"), ("1", "scontrol requeue")):
+                wait(lambda run=directory / seed: saved(run), sweep, directory)
+                queue = ask(
+                    "squeue", "--noheader", "--array", "-o", "%F_%K", environment=environment
+                )
+                job = next(name for name in queue.split() if name.endswith(f"_{seed}"))
+                ask(*command.split(), job, environment=environment)
+            ended(sweep, directory)
+            jobs = ask("scontrol", "show", "job", environment=environment)
+        finally:
+            sweep.kill()
+    assert [int(n) for n in re.findall(r"Restarts=(\d+)", jobs)] == [1, 1], jobs
+    assert_same_sweep(directory, alone)
+
+
+def test_ray(alone, tmp_path):
+    """Two nodes of one core each; one worker is killed, then the machine that the other is on."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    directory = tmp_path / "sweep"
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        words = ("hydra/launcher=ray", f"hydra.launcher.address={cluster.address}")
+        sweep = start(directory, *SWEEP, *words)
+        try:
+            wait(lambda: saved(directory / "0"), sweep, directory)
+            os.kill(process_in(directory / "0"), signal.SIGKILL)
+            wait(lambda: saved(directory / "1"), sweep, directory)
+            raylet = parent_of(process_in(directory / "1"))
+            node = next(n for n in nodes if n.all_processes["raylet"][0].process.pid == raylet)
+            cluster.remove_node(node, allow_graceful=False)
+            ended(sweep, directory)
+        finally:
+            sweep.kill()
+    finally:
+        cluster.shutdown()
+    assert_same_sweep(directory, alone)
+
+
+def test_joblib(alone, tmp_path):
+    """A worker is killed, which ends the sweep in one line; the same command goes on."""
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    directory = tmp_path / "sweep"
+    words = (*SWEEP, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    sweep = start(directory, *words)
+    try:
+        wait(lambda: saved(directory / "0"), sweep, directory)
+        os.kill(process_in(directory / "0"), signal.SIGKILL)
+        assert sweep.wait(120) == 1, said(directory)
+    finally:
+        sweep.kill()
+    last = said(directory).splitlines()[-1]
+    assert last.startswith("error: ") and "the same command goes on" in last
+    assert not (directory / "0" / "summary.json").exists()
+    ended(start(directory, *words), directory)
+    assert_same_sweep(directory, alone)

@@ -131,7 +131,6 @@ class TorchPlan:
         fresh = not slot.frames or not self.options.reuse
         mask = self._take_frame(slot, frame.to(self.like.device), changed)
         slot.masks, dirty = [mask], mask
-        self.counts[0] += int(mask.sum())
         source = slot.frames[0].permute(1, 2, 0).to(self.like) / self.options.frames.divisor
         for index, stage in enumerate(self.layout.stages):
             if stage.kind == "linear":
@@ -141,8 +140,7 @@ class TorchPlan:
             else:
                 dirty = self._map(slot, index, source, dirty, fresh)
             source = slot.values[index]
-        self.counts = [c + int(m.sum()) for c, m in zip(self.counts, [mask * 0, *slot.masks[1:]],
-                                                        strict=True)]  # fmt: skip
+        self.counts = [c + int(m.sum()) for c, m in zip(self.counts, slot.masks, strict=True)]
         return source.permute(2, 0, 1).reshape(self.layout.out_shape).clone()
 
     def _take_frame(
@@ -172,8 +170,8 @@ class TorchPlan:
         self, slot: _Slot, index: int, source: torch.Tensor, dirty: torch.Tensor, fresh: bool
     ) -> torch.Tensor:
         stage = self.layout.stages[index]
-        todo = torch.ones_like(dilate(stage.window, dirty)) if fresh else dilate(
-            stage.window, dirty)  # fmt: skip
+        todo = dilate(stage.window, dirty)
+        todo = torch.ones_like(todo) if fresh else todo
         slot.masks.append(todo)
         new = self._compute(index, source, todo)
         return self._store(slot, index, new, todo, fresh)

@@ -71,7 +71,7 @@ class NativePlan:
         self.rows = 1
         if not (frame.is_cpu and frame.is_contiguous()):
             frame = frame.cpu().contiguous()
-        out = torch.empty(self._single)
+        out = torch.empty(self._single, dtype=torch.float32, device="cpu")
         self._native.run_one(frame.data_ptr(), 0, out.data_ptr())
         return out
 
@@ -81,7 +81,7 @@ class NativePlan:
         """Outputs (B, *out_shape) of contiguous frames (B, C, H, W)."""
         self.rows = rows = len(slots)
         frames = frames.cpu().contiguous()
-        out = torch.empty((rows, *self.layout.out_shape))
+        out = torch.empty((rows, *self.layout.out_shape), dtype=torch.float32, device="cpu")
         mask = None if changed is None else changed.cpu()
         address = 0 if mask is None else mask.data_ptr()
         self._native.run(frames.data_ptr(), list(slots), address, out.data_ptr())
@@ -101,13 +101,12 @@ class NativePlan:
         found = []
         for index, shape in enumerate(shapes):
             flags = bytearray(self._native.mask(index, slot))
-            if flags:
-                found.append(torch.frombuffer(flags, dtype=torch.bool).reshape(shape))
+            found.append(torch.frombuffer(flags, dtype=torch.bool).reshape(shape))
         return found
 
     def activation(self, stage: int, slot: int) -> torch.Tensor:
         """What a stage of the slot last came to, (C, H, W)."""
-        out = torch.empty(self.layout.stages[stage].out_shape)
+        out = torch.empty(self.layout.stages[stage].out_shape, dtype=torch.float32, device="cpu")
         self._native.activation(stage, slot, out.data_ptr())
         return out
 

@@ -75,7 +75,7 @@ class Reinforce:
 
     def act(self, frame: Frames) -> int:
         """Draw an action; the frame is kept."""
-        self._frames.append(frame)
+        self._frames.append(frame.copy())  # some environments write into the same one again
         action = sample(self.stack(frame)[0].cpu().numpy(), self._rng)
         self._actions.append(action)
         return action
@@ -87,6 +87,11 @@ class Reinforce:
 
     def update_(self) -> float:
         """One step of the optimiser on all that was seen since the last one; returns the loss."""
+        if not len(self) or len(self) != len(self._actions):
+            raise ValueError(
+                "act and rewarded must have been called in turns before update_, got "
+                f"{len(self._actions)} actions and {len(self)} rewards"
+            )
         advantages = torch.from_numpy(normalised(discounted(self._rewards, self._ends, self.gamma)))
         actions = torch.tensor(self._actions)
         scale = 1 / len(self) if self.mean else 1.0

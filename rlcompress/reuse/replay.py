@@ -9,96 +9,125 @@ same over all frames of a call, as they do between two updates. Acting is ``stac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from rlcompress.reuse.options import FrameOptions
 from rlcompress.reuse.run_maps import map_gradients, map_values
 from rlcompress.reuse.run_rows import DenseRuns
-from rlcompress.reuse.runs import Frames, MapRuns, find_runs, has_native
+from rlcompress.reuse.runs import MapRuns, find_runs, has_native
 from rlcompress.reuse.stages import Stage, read_modules
 
+AnyFrames = npt.NDArray[Any]
 Loss = Callable[[torch.Tensor, slice], torch.Tensor]
+_PLAIN = FrameOptions()
+
+
+class _Layers(NamedTuple):
+    """A stack's maps, and what stands behind them from the first dense layer on."""
+
+    maps: tuple[Stage, ...]
+    head: tuple[Stage, ...]
 
 
 class Replay:
     """Outputs of ``modules`` for recorded frames, with gradients of their parameters.
 
     ``modules`` are what ``ReuseStack`` takes, with a Flatten and at least one Linear behind the
-    maps. At most ``limit`` runs are held at a time (a run costs its channels in numbers).
+    maps; ``frames`` is a stack's, without lags and thresholds. At most ``limit`` runs are held at a
+    time (a run costs its channels in numbers).
     """
 
     def __init__(
         self,
         modules: nn.Sequential,
-        input_shape: tuple[int, int, int],
+        input_shape: tuple[int, ...],
         *,
+        frames: FrameOptions = _PLAIN,
         limit: int = 1_000_000,
         native: bool | None = None,
     ) -> None:
-        self.stages = read_modules(modules, input_shape).stages
-        self.input_shape = input_shape
+        if frames.lags > 1 or any(frames.thresholds):
+            raise ValueError("frames must have no lags and no thresholds to be replayed")
+        self.modules = modules
+        self.input_shape = tuple(input_shape)
+        self.options = frames
         self.limit = limit
         self.native = has_native() if native is None else native
-        kinds = [stage.kind for stage in self.stages]
-        if "linear" not in kinds or kinds[0] == "linear":
-            raise ValueError(
-                "modules must be maps, a Flatten and at least one Linear to be replayed"
-            )
-        self.maps = self.stages[: kinds.index("linear")]
-        self.head = self.stages[kinds.index("linear") :]
+        self._read()
 
-    def __call__(self, frames: Frames) -> torch.Tensor:
-        """Outputs [steps, outputs] of frames [steps, C, H, W], however many runs they have."""
-        parts = [self._outputs(part, runs) for part, runs, _ in self._parts(frames)]
-        return torch.cat(parts)
+    def __call__(self, frames: AnyFrames) -> torch.Tensor:
+        """Outputs [steps, outputs] of frames [steps, *input_shape], however many runs they have."""
+        layers = self._read()
+        return torch.cat([self._outputs(layers, *part) for part, _ in self._parts(layers, frames)])
 
-    def backward(self, frames: Frames, loss: Loss) -> float:
+    def backward(self, frames: AnyFrames, loss: Loss) -> float:
         """Add the gradients of a loss that is a sum over steps to the parameters'.
 
         ``loss`` gets the outputs of some steps and which ones they are; it is called for one part
         of the frames after the other, so that no more than ``limit`` runs are held. Returns the
         whole loss.
         """
-        total = 0.0
-        for part, runs, where in self._parts(frames):
-            one = loss(self._outputs(part, runs), where)
+        layers, total = self._read(), 0.0
+        for part, where in self._parts(layers, frames):
+            one = loss(self._outputs(layers, *part), where)
             one.backward()  # type: ignore[no-untyped-call]
             total += one.item()
         return total
 
-    def _parts(self, frames: Frames) -> Iterator[tuple[Frames, list[MapRuns], slice]]:
-        expected = self.input_shape
-        if frames.dtype != np.uint8 or frames.shape[1:] != expected or not len(frames):
+    def _read(self) -> _Layers:
+        """What the modules are now."""
+        stages = read_modules(self.modules, self.input_shape).stages
+        kinds = [stage.kind for stage in stages]
+        if "linear" not in kinds or kinds[0] == "linear":
             raise ValueError(
-                f"frames must be uint8 of [steps, {', '.join(map(str, expected))}] with at least "
+                "modules must be maps, a Flatten and at least one Linear to be replayed"
+            )
+        return _Layers(stages[: kinds.index("linear")], stages[kinds.index("linear") :])
+
+    def _parts(
+        self, layers: _Layers, frames: AnyFrames
+    ) -> Iterator[tuple[tuple[AnyFrames, list[MapRuns]], slice]]:
+        expected, dtype = self.input_shape, str(self.options.dtype).removeprefix("torch.")
+        if frames.dtype != np.dtype(dtype) or frames.shape[1:] != expected or not len(frames):
+            raise ValueError(
+                f"frames must be {dtype} of [steps, {', '.join(map(str, expected))}] with at least "
                 f"one step, got {frames.dtype} of {list(frames.shape)}"
             )
-        rows = np.ascontiguousarray(frames.transpose(0, 2, 3, 1))
-        windows = [stage.window for stage in self.maps]
-        start = 0
+        rows = np.moveaxis(frames[:, :, None] if len(expected) == 2 else frames, 1, -1)
+        rows = np.ascontiguousarray(rows)
+        windows, start = [stage.window for stage in layers.maps], 0
         while start < len(rows):
-            count, runs = find_runs(rows[start:], windows, limit=self.limit, native=self.native)
-            yield rows[start : start + count], runs, slice(start, start + count)
+            # Floats are told from one another by their bytes.
+            count, runs = find_runs(
+                rows[start:].view(np.uint8), windows, limit=self.limit, native=self.native
+            )
+            yield (rows[start : start + count], runs), slice(start, start + count)
             start += count
 
-    def _outputs(self, frames: Frames, runs: list[MapRuns]) -> torch.Tensor:
-        first = self.head[0]
+    def _outputs(self, layers: _Layers, frames: AnyFrames, runs: list[MapRuns]) -> torch.Tensor:
+        first = layers.head[0]
         weight = _parameter(first, "weight")
         assert weight is not None
-        tensors = [_parameter(stage, name) for stage in self.maps for name in ("weight", "bias")]
+        tensors = [_parameter(stage, name) for stage in layers.maps for name in ("weight", "bias")]
+        steps, channels = len(frames), frames.shape[3]
+        pixels = frames.reshape(steps, -1, channels)[runs[0].begins, runs[0].positions]
+        values = torch.from_numpy(pixels).to(weight) / self.options.divisor
         out: torch.Tensor = _RunLength.apply(  # type: ignore[no-untyped-call]
-            self, frames, runs, weight, *tensors
+            (layers, runs, steps, self.native), values, weight, *tensors
         )
         bias = _parameter(first, "bias")
         out = _activated(out if bias is None else out + bias, first)
-        for stage in self.head[1:]:
+        for stage in layers.head[1:]:
             weight = _parameter(stage, "weight")
-            assert weight is not None
-            out = _activated(F.linear(out, weight, _parameter(stage, "bias")), stage)
+            if weight is not None:  # else an activation behind another one
+                out = F.linear(out, weight, _parameter(stage, "bias"))
+            out = _activated(out, stage)
         return out
 
 
@@ -124,29 +153,27 @@ class _RunLength(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        replay: Replay,
-        frames: Frames,
-        runs: list[MapRuns],
+        plan: tuple[_Layers, list[MapRuns], int, bool],
+        pixels: torch.Tensor,
         weight: torch.Tensor,
         *tensors: torch.Tensor | None,
     ) -> torch.Tensor:
-        native = replay.native
-        values = map_values(replay.maps, frames, runs, tensors, like=weight, native=native)
-        by_position = _by_position(weight, replay.head[0])
+        layers, runs, steps, native = plan
+        values = map_values(layers.maps, pixels, runs, tensors, native=native)
+        by_position = _by_position(weight, layers.head[0])
         dense = DenseRuns.of(runs[-1], by_position, values[-1][1:], native=native)
-        ctx.kept = replay, runs, values, dense
-        ctx.save_for_backward(*tensors)  # notices parameters that were changed in between
-        return dense.outputs(len(frames))
+        ctx.kept = plan, values, dense
+        ctx.save_for_backward(weight, *tensors)  # notices parameters that were changed in between
+        return dense.outputs(steps)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        replay, runs, values, dense = ctx.kept
-        del ctx.kept  # frees the maps as soon as they are used
+        _, *tensors = ctx.saved_tensors
+        if ctx.kept is None:
+            raise RuntimeError("gradients over runs can be taken once: replay the frames again")
+        (layers, runs, _, native), values, dense = ctx.kept
+        ctx.kept = None  # frees the maps as soon as they are used
         grad_values, grad_weight = dense.gradients(gradients[0].contiguous())
-        channels = replay.head[0].in_shape[0]
         grad_weight = grad_weight.permute(1, 2, 0).reshape(grad_weight.shape[1], -1)
-        assert grad_values.shape[1] == channels
-        below = map_gradients(
-            replay.maps, runs, values, ctx.saved_tensors, grad_values, native=replay.native
-        )
-        return None, None, None, grad_weight, *below
+        below = map_gradients(layers.maps, runs, values, tensors, grad_values, native=native)
+        return None, None, grad_weight, *below

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 
 from rlcompress.reuse.run_rows import gather, scatter_add_
-from rlcompress.reuse.runs import Frames, MapRuns
+from rlcompress.reuse.runs import MapRuns
 from rlcompress.reuse.stages import Stage
 
 Tensors = Sequence[torch.Tensor | None]
@@ -22,26 +23,22 @@ _NUMBERS = 2**18
 
 def map_values(
     stages: Sequence[Stage],
-    frames: Frames,
+    pixels: torch.Tensor,
     runs: Sequence[MapRuns],
     tensors: Tensors,
     *,
-    like: torch.Tensor,
     native: bool,
 ) -> list[torch.Tensor]:
     """Values [1 + runs, channels] of the frames' runs and of each map's; row 0 is 0.
 
-    ``tensors`` are weight and bias of each stage (None for a pooling).
+    ``pixels`` are those of the frames' runs, ``tensors`` weight and bias of each stage (None for a
+    pooling).
     """
-    steps, channels = len(frames), frames.shape[3]
-    pixels = frames.reshape(steps, -1, channels)[runs[0].begins, runs[0].positions]
-    first = like.new_zeros(1 + len(runs[0]), channels)
-    first[1:] = torch.from_numpy(pixels)
-    values = [first]
+    values = [F.pad(pixels, (0, 0, 1, 0))]
     for k, stage in enumerate(stages):
-        inputs = torch.from_numpy(runs[k + 1].inputs).to(like.device)
+        inputs = torch.from_numpy(runs[k + 1].inputs).to(pixels.device)
         below = values[-1].detach()
-        out = like.new_zeros(1 + len(inputs), stage.out_shape[0])
+        out = pixels.new_zeros(1 + len(inputs), stage.out_shape[0])
         weight, bias = tensors[2 * k], tensors[2 * k + 1]
         flat = None if weight is None else _flat(weight.detach())
         for part in _parts(inputs, below.shape[1]):
@@ -86,8 +83,8 @@ def map_gradients(
                 grad.addmm_(rows.t(), gradient[part])
                 if below is not None:
                     scatter_add_(below, inputs[part], gradient[part] @ flat.t(), native=native)
-            out, channels, height, width = weight.shape
-            grad = grad.view(height, width, channels, out).permute(3, 2, 0, 1)
+            out, channels, *kernel = weight.shape
+            grad = grad.view(-1, channels, out).permute(2, 1, 0).reshape(out, channels, *kernel)
             found[:0] = grad, None if bias is None else gradient.sum(0)
         if below is not None:
             gradient = below[1:]
@@ -95,10 +92,8 @@ def map_gradients(
 
 
 def _flat(weight: torch.Tensor) -> torch.Tensor:
-    """[out, in, h, w] as [h * w * in, out]."""
-    if weight.dim() != 4:
-        raise ValueError(f"only two-dimensional convolutions are replayed, got {weight.dim() - 2}d")
-    return weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0])
+    """[out, in, *kernel] as [kernel * in, out]."""
+    return weight.flatten(2).permute(2, 1, 0).reshape(-1, weight.shape[0])
 
 
 def _parts(inputs: torch.Tensor, width: int) -> Iterator[slice]:

@@ -18,7 +18,7 @@ from rlcompress.reuse import native
 from rlcompress.reuse.fallback import TorchPlan
 from rlcompress.reuse.native import NativePlan
 from rlcompress.reuse.options import FrameOptions, PlanOptions
-from rlcompress.reuse.stages import read_modules, tensors_of
+from rlcompress.reuse.stages import Layout, children_of, read_modules, tensors_of
 
 Frames = torch.Tensor | npt.NDArray[Any]
 _EXACT = FrameOptions()
@@ -47,9 +47,10 @@ class ReuseStack:
     the slot's last frame, instead of a comparison; it has to name all of them.
 
     Results are the same bits with ``reuse=False``, which computes everything with the same kernels,
-    and whatever the slot has seen before. Parameters are watched: an optimiser's step,
-    ``load_state_dict`` or ``.to()`` empties the caches by itself; after a change through ``.data``,
-    which torch does not count, call ``refresh()``. Float32 on the processor is native code
+    and whatever the slot has seen before. Parameters and modules are watched: an optimiser's step,
+    ``load_state_dict``, ``.to()`` or another layer in a layer's place empties the caches by itself;
+    after a change in place through ``.data``, which torch does not count, call ``refresh()``.
+    Hooks of modules are not called. Float32 on the processor is native code
     (``isa``: "auto", one of ``available_isas()``, or "torch"); float64 and other devices run in
     torch. Not to be called from several threads at once.
     """
@@ -68,21 +69,13 @@ class ReuseStack:
             raise ValueError(f"slots must be 1 or more, got {slots}")
         self.modules = modules
         self.input_shape = tuple(input_shape)
-        self.layout = read_modules(modules, self.input_shape, frames.lags)
-        wanted = len(self.layout.stages) + 1
-        if frames.thresholds and len(frames.thresholds) != wanted:
-            raise ValueError(
-                f"thresholds must be {wanted}, the pixels' and one per layer of "
-                f"{[stage.name for stage in self.layout.stages]}, got {len(frames.thresholds)}"
-            )
         self.options = PlanOptions(slots, reuse, isa, frames)
-        flat = len(self.input_shape) == 2
-        rows = (1,) if flat else ()
+        rows = (1,) if len(self.input_shape) == 2 else ()
         self._frame_shape = (self.input_shape[0], *rows, *self.input_shape[1:])
-        self._watched: list[tuple[dict[str, Any], str, torch.Tensor, int, int, torch.Tensor]] = []
         self._dtype = frames.dtype
-        self._plan = self._plan_kind()(self.layout, self._frame_shape, self.options)
-        self.refresh()
+        self.layout, kind = self._read()
+        self._plan: NativePlan | TorchPlan = kind(self.layout, self._frame_shape, self.options)
+        self._load()
 
     def __call__(
         self,
@@ -91,11 +84,8 @@ class ReuseStack:
         changed: Frames | None = None,
     ) -> torch.Tensor:
         """Outputs of the frames, as the class says."""
-        for kept, name, parameter, version, address, _ in self._watched:
-            now = kept[name]
-            if now is not parameter or now._version != version or now.data_ptr() != address:
-                self.refresh()
-                break
+        if self._outdated():
+            self.refresh()
         given = frames if isinstance(frames, torch.Tensor) else torch.from_numpy(frames)
         if (
             slots is None
@@ -113,16 +103,12 @@ class ReuseStack:
         return self._plan.run(batch, rows, mask)
 
     def refresh(self) -> None:
-        """Read the parameters again and forget everything that was computed with others."""
-        kind = self._plan_kind()
-        self._watched = [
-            # The alias keeps the memory, so that its address cannot come back with other contents.
-            (kept, name, p, p._version, p.data_ptr(), p.detach())
-            for kept, name, p in tensors_of(self.layout.stages)
-        ]
-        if type(self._plan) is not kind:
-            self._plan = kind(self.layout, self._frame_shape, self.options)
-        self._plan.load()
+        """Read modules and parameters again and forget everything that was computed with others."""
+        layout, kind = self._read()
+        if type(self._plan) is not kind or layout != self.layout:
+            self.layout = layout
+            self._plan = kind(layout, self._frame_shape, self.options)
+        self._load()
 
     def reset(self, slots: Sequence[int] | None = None) -> None:
         """Forget what these slots, or all, remember: new episodes of a stack with lags need it."""
@@ -148,12 +134,14 @@ class ReuseStack:
 
         A linear layer has one row: the blocks of its input that were summed again.
         """
-        self._slots([slot], None)
+        self._seen(slot)
         return [mask.cpu().numpy() for mask in self._plan.masks(slot)]
 
     def activation(self, layer: int, slot: int = 0) -> torch.Tensor:
         """A copy of what a layer of the slot last came to, (C, H, W)."""
-        self._slots([slot], None)
+        self._seen(slot)
+        if not 0 <= layer < len(self.layout.stages):
+            raise ValueError(f"layer must be in 0..{len(self.layout.stages) - 1}, got {layer}")
         return self._plan.activation(layer, slot).clone()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -173,11 +161,46 @@ class ReuseStack:
                 "or an older one's; save again after parameters have changed"
             )
 
-    def _plan_kind(self) -> type[NativePlan] | type[TorchPlan]:
+    def _outdated(self) -> bool:
+        """Whether modules or parameters are no longer those that were loaded."""
+        for parts, children in self._children:
+            if tuple(parts.values()) != children:
+                return True
+        for kept, name, parameter, version, address, _ in self._watched:
+            now = kept.get(name)
+            if now is not parameter:
+                return True
+            if now is not None and (now._version != version or now.data_ptr() != address):
+                return True
+        return False
+
+    def _load(self) -> None:
+        self._children = children_of(self.modules)
+        self._watched = [
+            # The alias keeps the memory, so that its address cannot come back with other contents.
+            (kept, name, p, 0, 0, None)
+            if p is None
+            else (kept, name, p, p._version, p.data_ptr(), p.detach())
+            for kept, name, p in tensors_of(self.layout.stages)
+        ]
+        self._plan.load()
+
+    def _read(self) -> tuple[Layout, type[NativePlan] | type[TorchPlan]]:
+        """What the modules are now, and what can run them."""
+        frames = self.options.frames
+        layout = read_modules(self.modules, self.input_shape, frames.lags)
+        if frames.thresholds and len(frames.thresholds) != len(layout.stages) + 1:
+            raise ValueError(
+                f"thresholds must be {len(layout.stages) + 1}, the pixels' and one per layer of "
+                f"{[stage.name for stage in layout.stages]}, got {len(frames.thresholds)}"
+            )
+        return layout, self._plan_kind(layout)
+
+    def _plan_kind(self, layout: Layout) -> type[NativePlan] | type[TorchPlan]:
         isa = self.options.isa
         if isa not in ("auto", *native.isas()):
             raise ValueError(f"isa must be 'auto' or one of {native.isas()}, got {isa!r}")
-        parameters = [p for _, _, p in tensors_of(self.layout.stages)]
+        parameters = [p for _, _, p in tensors_of(layout.stages) if p is not None]
         if any(p.is_inference() for p in parameters):
             raise ValueError(
                 "parameters must count their changes, got some that were made in "
@@ -207,6 +230,11 @@ class ReuseStack:
         if len(frames) == 0:
             raise ValueError("frames must hold at least one frame, got an empty batch")
         return frames.reshape(-1, *self._frame_shape)
+
+    def _seen(self, slot: int) -> None:
+        self._slots([slot], None)
+        if not self._plan.known(slot):
+            raise ValueError(f"slot {slot} must have seen a frame, got none since its last reset")
 
     def _slots(self, slots: Sequence[int], batch: int | None) -> list[int]:
         rows = [int(slot) for slot in slots]

@@ -87,6 +87,16 @@ def read_modules(modules: nn.Module, input_shape: tuple[int, ...], lags: int = 1
     return Layout(tuple(reader.stages), reader.out_shape())
 
 
+def children_of(module: nn.Module) -> list[tuple[dict[str, nn.Module], tuple[nn.Module, ...]]]:
+    """Where each Sequential keeps its children, and which they are now."""
+    if not isinstance(module, nn.Sequential):
+        return []
+    found = [(module._modules, tuple(module._modules.values()))]
+    for child in module.children():
+        found += children_of(child)
+    return found
+
+
 def _leaves(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
     if not isinstance(module, nn.Sequential):
         yield name or "0", module
@@ -123,8 +133,11 @@ class _Reader:
         elif isinstance(module, nn.Flatten) and kind is nn.Flatten:
             self._flatten(label, module)
         elif isinstance(module, nn.Linear) and kind is nn.Linear:
+            _check_parameters(label, module, (module.out_features, module.in_features))
             self._linear(label, module)
         elif isinstance(module, (nn.Conv1d, nn.Conv2d)) and kind in (nn.Conv1d, nn.Conv2d):
+            channels = (module.out_channels, module.in_channels // module.groups)
+            _check_parameters(label, module, (*channels, *module.kernel_size))
             self._map(label, "conv", module, self._conv_window(label, module))
         elif kind in (nn.MaxPool1d, nn.MaxPool2d):
             self._map(label, "max", module, self._pool_window(label, module))
@@ -223,6 +236,8 @@ class _Reader:
             raise ValueError(f"module {label} must have count_include_pad=True")
         dilation = _pair(getattr(module, "dilation", 1), self.flat)
         kernel = _pair(module.kernel_size, self.flat)
+        if any(2 * p > d * (k - 1) + 1 for p, d, k in zip(padding, dilation, kernel, strict=True)):
+            raise ValueError(f"module {label} must pad by at most half its kernel, got {padding}")
         return self._window(kernel, _pair(module.stride, self.flat), padding, dilation)
 
     def _window(
@@ -237,12 +252,27 @@ class _Reader:
         return Window((1, kernel[1]), (1, stride[1]), (0, padding[1]), (1, dilation[1]))
 
 
-def tensors_of(stages: tuple[Stage, ...]) -> list[tuple[dict[str, Any], str, torch.Tensor]]:
-    """Every parameter that the stages read: where it is kept, under which name, and itself."""
-    found = []
-    for stage in stages:
-        if stage.module is None:
-            continue
-        kept: dict[str, Any] = stage.module._parameters
-        found += [(kept, name, p) for name, p in kept.items() if p is not None]
-    return found
+def _check_parameters(label: str, module: nn.Module, shape: tuple[int, ...]) -> None:
+    weight, bias = module._parameters.get("weight"), module._parameters.get("bias")
+    if weight is None:
+        raise ValueError(
+            f"module {label} must have its weight as a parameter, got one that is made from others "
+            "at every call; remove what makes it (torch.nn.utils.prune.remove, remove_weight_norm)"
+        )
+    for name, tensor, expected in (("weight", weight, shape), ("bias", bias, shape[:1])):
+        if tensor is not None and tensor.shape != expected:
+            raise ValueError(
+                f"module {label} must have a {name} of {expected}, got {tuple(tensor.shape)}"
+            )
+
+
+def tensors_of(
+    stages: tuple[Stage, ...],
+) -> list[tuple[dict[str, torch.nn.Parameter | None], str, torch.nn.Parameter | None]]:
+    """Every parameter of the stages, or None: where it is kept, under which name, and itself."""
+    return [
+        (stage.module._parameters, name, stage.module._parameters.get(name))
+        for stage in stages
+        if stage.module is not None and stage.kind in ("conv", "linear")
+        for name in ("weight", "bias")
+    ]

@@ -78,6 +78,34 @@ def test_an_update_is_autograd_s():
         torch.testing.assert_close(value, p.detach() - 0.1 * p.grad, rtol=1e-9, atol=1e-12)
 
 
+def test_an_environment_may_use_one_frame_for_all_steps():
+    seen, shared = frames(9), np.empty((1, 13, 11), np.uint8)
+    found = []
+    for copies in (True, False):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 11 * 9, 4))
+        policy = Reinforce(net, (1, 13, 11), torch.optim.SGD(net.parameters(), lr=1e-6))
+        for step, frame in enumerate(seen):
+            shared[...] = frame
+            policy.act(frame if copies else shared)
+            policy.rewarded(float(step % 3), False)
+        policy.update_()
+        found.append([p.detach() for p in net.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_an_update_needs_steps_that_are_complete():
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(), nn.Linear(3 * 11 * 9, 4))
+    policy = Reinforce(net, (1, 13, 11), torch.optim.SGD(net.parameters(), lr=0.1))
+    with pytest.raises(ValueError, match="got 0 actions and 0 rewards"):
+        policy.update_()
+    policy.act(frames(1)[0])
+    policy.act(frames(1)[0])
+    policy.rewarded(1.0, True)
+    with pytest.raises(ValueError, match="got 2 actions and 1 rewards"):
+        policy.update_()
+
+
 @pytest.mark.parametrize("kind", POLICIES)
 def test_every_arm_acts_and_updates(kind):
     torch.manual_seed(0)

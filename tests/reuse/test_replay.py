@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from rlcompress.reuse import FrameOptions
 from rlcompress.reuse.replay import Replay
 from rlcompress.reuse.runs import has_native
 from tests.reuse.recordings import sequences
@@ -96,14 +97,67 @@ def test_a_loss_part_by_part_is_the_whole_loss(frames):
         assert relative(gradient, p.grad) < 1e-12
 
 
-def test_a_step_between_outputs_and_gradients_is_noticed():
+@pytest.mark.parametrize("layer", [0, 2, 5])
+def test_a_step_between_outputs_and_gradients_is_noticed(layer):
     network = paper()
     frames = np.zeros((3, 1, 11, 9), np.uint8)
     outputs = Replay(network, (1, 11, 9))(frames)
     with torch.no_grad():
-        network[2].weight += 1
+        network[layer].weight += 1
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         outputs.sum().backward()
+
+
+def test_gradients_are_taken_once():
+    outputs = Replay(paper(), (1, 11, 9))(np.zeros((3, 1, 11, 9), np.uint8))
+    outputs.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="replay the frames again"):
+        outputs.sum().backward()
+
+
+def assert_like_autograd(network, frames, options, divisor):
+    given = torch.from_numpy(frames).double() / divisor
+    expected = network(given)
+    weights = torch.randn(expected.shape, dtype=torch.float64)
+    (expected * weights).sum().backward()
+    gradients = [p.grad.clone() for p in network.parameters()]
+    for native in NATIVE:
+        network.zero_grad()
+        outputs = Replay(network, frames.shape[1:], frames=options, native=native)(frames)
+        (outputs * weights).sum().backward()
+        assert relative(outputs, expected) < 1e-12
+        for p, gradient in zip(network.parameters(), gradients, strict=True):
+            assert p.grad.shape == p.shape
+            assert relative(p.grad, gradient) < 1e-12
+
+
+@given(frames=sequences((2, 1, 17)), seed=st.integers(0, 1000))
+@settings(max_examples=10)
+def test_series_are_replayed_as_well(frames, seed):
+    torch.manual_seed(seed)
+    network = nn.Sequential(
+        nn.Conv1d(2, 4, 3, 2, padding=1), nn.Tanh(), nn.MaxPool1d(2, 1), nn.Conv1d(4, 3, 2),
+        nn.ReLU(), nn.AvgPool1d(2), nn.Flatten(), nn.Linear(3 * 3, 4), nn.ReLU(), nn.Tanh(),
+        nn.Linear(4, 2), nn.ReLU(), nn.Tanh(),
+    ).double()  # fmt: skip
+    options = FrameOptions(divisor=255.0)
+    assert_like_autograd(network, np.ascontiguousarray(frames[:, :, 0]), options, 255.0)
+
+
+@given(frames=sequences((2, 5, 4)))
+@settings(max_examples=10)
+def test_frames_of_floats(frames):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(2, 3, 2), nn.Tanh(), nn.Flatten(), nn.Linear(3 * 4 * 3, 2))
+    given = frames.astype(np.float32) / 16 - 8
+    options = FrameOptions(dtype=torch.float32)
+    assert_like_autograd(network.double(), given, options, 1.0)
+
+
+def test_lags_and_thresholds_are_not_replayed():
+    for options in (FrameOptions(lags=2), FrameOptions(thresholds=(1, 0, 0, 0))):
+        with pytest.raises(ValueError, match="no lags and no thresholds"):
+            Replay(paper(), (1, 11, 9), frames=options)
 
 
 @pytest.mark.parametrize(

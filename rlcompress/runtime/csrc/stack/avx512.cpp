@@ -1,4 +1,6 @@
 // Stack kernels for AVX-512.
+#include <cstring>
+
 #include "layers.h"
 
 #include "../kernels/vector_avx512.h"

@@ -4,7 +4,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <cstring>
+#include <atomic>
+#include <cstdint>
 #include <memory>
 
 #include "../dispatch.h"
@@ -34,12 +35,17 @@ StageSpec stage_of(const Numbers& n) {
   return stage;
 }
 
-// What a slot remembered, for one plan with one state of its parameters.
+// What a slot remembered, with the one load of parameters that it is of.
 struct Snapshot {
   Slot slot;
-  const void* plan;
-  std::size_t version;
+  std::uint64_t load;
 };
+
+// No two loads have the same number, whatever plan they are of.
+std::uint64_t next_load() {
+  static std::atomic<std::uint64_t> loads{0};
+  return ++loads;
+}
 
 class NativePlan {
  public:
@@ -73,7 +79,7 @@ class NativePlan {
       throw nb::value_error("load needs two addresses per stage");
     }
     plan_->load(parameters);
-    ++version_;
+    load_ = next_load();
   }
 
   void run_one(std::size_t frame, std::size_t slot, std::size_t out) {
@@ -99,9 +105,9 @@ class NativePlan {
   }
 
   bool known(std::size_t slot) { return plan_->slot(slot).known; }
-  Snapshot save(std::size_t slot) { return {plan_->slot(slot), plan_.get(), version_}; }
+  Snapshot save(std::size_t slot) { return {plan_->slot(slot), load_}; }
   bool restore(std::size_t slot, const Snapshot& snapshot) {
-    if (snapshot.plan != plan_.get() || snapshot.version != version_) return false;
+    if (snapshot.load != load_) return false;
     plan_->slot(slot) = snapshot.slot;
     return true;
   }
@@ -111,7 +117,7 @@ class NativePlan {
 
  private:
   std::unique_ptr<Plan> plan_;
-  std::size_t version_ = 0;
+  std::uint64_t load_ = 0;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Kernels that are written once for any vector type V. An including file provides V (../kernels/
-// vector_*.h), kRegisters, Spread, load_part, store_part, differ_part and differ_bytes.
+// Kernels that are written once for any vector type V. An including file provides <cstring>, V
+// (../kernels/vector_*.h), kRegisters, Spread, load_part, store_part, differ_part and differ_bytes.
 
 #include "../kernels/tanh.inl"
 
@@ -129,6 +129,11 @@ void conv(const ConvLayer& layer, const Spot* spots, std::size_t count, std::uin
   for (std::size_t i = 0; i < layer.chunk_count; ++i) {
     conv_vectors<kMostVectors>(layer, layer.chunks[i], spots, count, moved);
   }
+  // Weights of 0 times infinity are not a number; those who read the padding count on 0.
+  const std::size_t padding = layer.channels - layer.outputs;
+  for (std::size_t i = 0; padding != 0 && i < count; ++i) {
+    std::memset(spots[i].out + layer.outputs, 0, padding * sizeof(float));
+  }
 }
 
 // Eight channels at a time: one vector, its half or two of them.
@@ -216,11 +221,16 @@ inline void share_rest(const LinearLayer& layer, const Spread& spread, const flo
   const std::size_t each = kLanes / layer.rest;
   V sums[2] = {V::set(0.0F), V::set(0.0F)};
   std::size_t c = 0;
-  for (; c + each < layer.channels; c += 2 * each, weights += 2 * kLanes) {
+  for (; c + 2 * each <= layer.channels; c += 2 * each, weights += 2 * kLanes) {
     sums[0] = multiply_add_exact(spread(x + c), V::load(weights), sums[0]);
     sums[1] = multiply_add_exact(spread(x + c + each), V::load(weights + kLanes), sums[1]);
   }
-  if (c < layer.channels) sums[0] = multiply_add_exact(spread(x + c), V::load(weights), sums[0]);
+  for (; c < layer.channels; c += each, weights += kLanes) {
+    // What lies behind the last channel is another position's: times 0 it need not be 0.
+    float last[kLanes] = {};
+    std::memcpy(last, x + c, smaller_of(layer.channels - c, each) * sizeof(float));
+    sums[0] = multiply_add_exact(spread(last), V::load(weights), sums[0]);
+  }
   add(sums[0], sums[1]).store(out);
 }
 

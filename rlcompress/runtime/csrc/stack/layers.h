@@ -38,7 +38,8 @@ struct ConvLayer {
   std::size_t runs;
   std::size_t run_length;
   std::uint32_t* scratch;  // room for every tap and a vector more
-  std::size_t channels;  // of the output, padded
+  std::size_t outputs;
+  std::size_t channels;  // `outputs` padded with zeros
   const Chunk* chunks;
   std::size_t chunk_count;
   const float* weights;

@@ -70,7 +70,7 @@ void pack_conv(const Kernels& kernels, const StageSpec& stage, const Map& in, co
   const bool skip = finite && length >= 2 * kChannels;
   to.layer = {to.offsets.data(), to.taps.data(), to.taps.size(),
               skip ? taps / length : 0, length, to.scratch.data(),
-              padded, to.chunks.data(), to.chunks.size(),
+              outputs, padded, to.chunks.data(), to.chunks.size(),
               to.weights.data(), to.bias.data(), stage.function};
 }
 

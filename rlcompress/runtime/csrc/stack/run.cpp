@@ -12,16 +12,31 @@ const Bits& Plan::dirty(const Slot& slot, std::size_t stage) const {
   return stage == 0 ? slot.changes[slot.newest] : slot.moved[stage - 1];
 }
 
+// Sets what the stage computes (`todo`) and, as far as that is known before, what may come out
+// otherwise (`moved`).
 void Plan::mark(std::size_t stage, Slot& slot) {
   Bits& todo = slot.todo[stage];
-  slot.full = !slot.known || !spec_.reuse || (stage > 0 && slot.full);  // as the stage before
-  if (!slot.full) {
-    find_dirty(stage, slot);
-    // Where nearly all is computed, comparing it costs more than it can save.
-    const bool most = todo.count() * 10 > todo.rows() * todo.columns() * 9;
-    slot.full = most && spec_.thresholds.empty();
+  slot.full = !slot.known || !spec_.reuse;
+  if (slot.full) {
+    todo.fill();
+    return slot.moved[stage].fill();
   }
+  find_dirty(stage, slot);
+  if (spec_.stages[stage].kind == Kind::Linear) return;
+  slot.moved[stage] = todo;
+  if (!spec_.thresholds.empty()) return;
+  // To list a position and compare what it comes to costs about as much as four multiply-adds of
+  // each output: where nearly all are dirty, computing the others as well costs less.
+  const std::size_t terms = terms_of(stage);
+  slot.full = todo.count() * (terms + 4) > todo.rows() * todo.columns() * terms;
   if (slot.full) todo.fill();
+}
+
+// What is added up for one output.
+std::size_t Plan::terms_of(std::size_t stage) const {
+  if (stage == 0 && spec_.lags > 1) return spec_.lags;
+  if (spec_.stages[stage].kind == Kind::Conv) return convs_[stage].layer.tap_count;
+  return pools_[stage].layer.taps;
 }
 
 void Plan::find_dirty(std::size_t stage, Slot& slot) {
@@ -118,9 +133,8 @@ void Plan::settle(std::size_t stage, const std::size_t* slots, std::size_t count
   std::size_t first = 0;
   for (std::size_t i = 0; i < count; ++i) {
     Slot& slot = slots_[slots[i]];
-    Bits& moved = slot.moved[stage];
-    moved = slot.todo[stage];
     if (slot.full) continue;
+    Bits& moved = slot.moved[stage];
     const std::size_t number = slot.todo[stage].count();
     const std::uint8_t* flags = moved_.data() + first;
     if (number != 0 && std::memchr(flags, 0, number) != nullptr) {

@@ -10,6 +10,6 @@ __all__ = ["ACTION", "INPUT", "onnx_bytes"]
 
 def onnx_bytes(subject: Subject, precision: Precision) -> bytes:
     """The serialised model, without the Clips that only exactness needs: in the peers' favour."""
-    model = to_onnx(subject.policy, precision=precision, exact_limits=False)
+    model = to_onnx(subject.whole, precision=precision, exact_limits=False)
     data: bytes = model.SerializeToString()
     return data

@@ -32,7 +32,7 @@ def onnxruntime_float(subject: Subject, request: Request) -> Runner:
     return _onnxruntime(onnx_bytes(subject, "float"), subject, request)
 
 
-@backend("onnxruntime_int8", what="actor", form="policy", tolerance=INT8, install=PEERS)
+@backend("onnxruntime_int8", what="actor", form="whole", tolerance=INT8, install=PEERS)
 def onnxruntime_int8(subject: Subject, request: Request) -> Runner:
     """The exported integers in onnxruntime."""
     return _onnxruntime(onnx_bytes(subject, "int8"), subject, request)
@@ -72,7 +72,7 @@ def openvino_float(subject: Subject, request: Request) -> Runner:
     return _openvino(onnx_bytes(subject, "float"), subject, request)
 
 
-@backend("openvino_int8", what="actor", form="policy", tolerance=INT8, install=PEERS)
+@backend("openvino_int8", what="actor", form="whole", tolerance=INT8, install=PEERS)
 def openvino_int8(subject: Subject, request: Request) -> Runner:
     """OpenVINO on the exported integers."""
     return _openvino(onnx_bytes(subject, "int8"), subject, request)
@@ -96,7 +96,7 @@ def deepsparse_float(subject: Subject, request: Request) -> Runner:
 @backend(
     "deepsparse_int8",
     what="actor",
-    form="policy",
+    form="whole",
     tolerance=INT8,
     install="pip install deepsparse",
 )

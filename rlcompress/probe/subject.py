@@ -20,21 +20,23 @@ from rlcompress.artifact import (
 from rlcompress.export.dequantise import dequantised
 from rlcompress.runtime.reference import with_golden
 
-Form = Literal["policy", "floating", "filled"]
+Form = Literal["policy", "whole", "floating", "filled"]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One policy in three forms, with golden data over the same observations.
+    """One policy in four forms, with golden data over the same observations.
 
-    ``policy`` is the artifact, ``floating`` the same network in float32, ``filled`` the same with a
-    small number for every zero weight: another network, but what a dense one costs.
+    ``policy`` is the artifact, ``whole`` the same with the units that pruning left dead, where
+    those are known; ``floating`` is ``whole`` in float32, ``filled`` ``whole`` with a small number
+    for every zero weight: another network, but what a dense one costs.
     ``model_path`` is the SB3 zip that the policy came from, for backends that need one. ``stream``
     are consecutive observations to time on, in order (None: the golden ones, in turn). Networks of
-    single bits have one form only, which stands for all three.
+    single bits have one form only, which stands for all four.
     """
 
     policy: CompressedPolicy
+    whole: CompressedPolicy
     floating: CompressedPolicy
     filled: CompressedPolicy
     model_path: Path | None = None
@@ -70,16 +72,16 @@ def make_subject(
 ) -> Subject:
     """The subject of an artifact with golden data.
 
-    ``whole`` is the same policy with its dead units, which the other two forms are then made of:
-    what somebody has who has only pruned (None: everyone runs what the artifact kept).
+    ``whole`` is what somebody has who has only pruned (None: peers run what the artifact kept).
     """
     whole = policy if whole is None else whole
     observations = golden_of(policy).observations
-    bare = Subject(policy, policy, policy, model_path, stream)
+    bare = Subject(policy, policy, policy, policy, model_path, stream)
     if bare.binary:
         return bare
     return Subject(
         policy,
+        whole,
         with_golden(dequantised(whole), observations),
         with_golden(filled(whole), observations),
         model_path,

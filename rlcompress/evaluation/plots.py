@@ -15,6 +15,7 @@ import numpy as np
 from rlcompress.evaluation.statistics import Estimate, FloatArray
 from rlcompress.evaluation.style import colour, keep_labels_apart, legend_above, tidy
 
+_REFERENCE_STYLES = ((0, (4, 3)), (0, (1, 2)), (0, (8, 2, 1, 2)))
 _GUIDES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -58,19 +59,19 @@ def return_against_sparsity(
 ) -> None:
     """The form of the paper's Figures 4 to 6: one line per kind, the dense mean as a level.
 
-    ``reference`` holds published curves, {label: {sparsity: return}}, drawn as thin dashed lines.
+    ``reference`` holds published curves, {label: {sparsity: return}}, drawn as thin broken lines.
     """
     tidy(axes)
     plain_numbers(axes)
     _dense_level(axes, dense)
-    for label, curve in (reference or {}).items():
+    for style, (label, curve) in enumerate((reference or {}).items()):
         points = sorted(curve.items())
         axes.plot(
             [kept_axis(s) for s, _ in points],
             [value for _, value in points],
             color=colour("reference"),
             linewidth=1.3,
-            linestyle=(0, (4, 3)),
+            linestyle=_REFERENCE_STYLES[style % len(_REFERENCE_STYLES)],
             label=label,
         )
     for number, one in enumerate(series):
@@ -81,7 +82,8 @@ def return_against_sparsity(
     _sparsity_ticks(axes, shown)
     axes.set(xlabel="sparsity", ylabel=ylabel)
     axes.margins(x=0.06, y=0.12)
-    legend_above(axes, title)
+    labels = [one.label for one in series] + list(reference or {})
+    legend_above(axes, title, columns=2 if max(map(len, labels), default=0) > 16 else 3)
 
 
 def pareto(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from rlcompress.reporting.sweep import Condition, Sweep, returns, spread
 PROBED_RUNS = 200
 """Most runs whose probe is read."""
 
+_IN_WORDS = {"variant=weights": "weights only"}
+"""Settings by a name that fits a legend."""
+
 _ORDER = {"dense": 0, "pruned": 1, "quantised": 2, "ptq": 3}
 """Of the kinds in a legend."""
 
@@ -27,8 +30,12 @@ _READING = (
 )
 
 
-def return_against_sparsity(sweep: Sweep) -> Picture | None:
-    """One panel per environment, in the form of the paper's Figures 4 to 6."""
+Published = Mapping[str, Mapping[str, Mapping[float, float]]]
+"""Environment, name of a curve, sparsity: return."""
+
+
+def return_against_sparsity(sweep: Sweep, published: Published | None = None) -> Picture | None:
+    """One panel per environment, in the form of the paper's Figures 4 to 6, and its curves."""
     if not sweep.sparsities:
         return None
     panels = []
@@ -37,9 +44,17 @@ def return_against_sparsity(sweep: Sweep) -> Picture | None:
         dense = sweep.dense().get(env)
         level = None if dense is None else estimate({env: dense})
 
-        def draw(figure: Any, series: Any = series, level: Any = level, env: str = env) -> None:
+        curves = (published or {}).get(env)
+
+        def draw(
+            figure: Any,
+            series: Any = series,
+            level: Any = level,
+            env: str = env,
+            curves: Any = curves,
+        ) -> None:
             axes = figure.subplots()
-            plots.return_against_sparsity(axes, series, level, title=env)
+            plots.return_against_sparsity(axes, series, level, reference=curves, title=env)
 
         panels.append(Panel(env, draw, spoken=f"Return against sparsity in {env}"))
     caption = f"{_READING} Diamonds: best checkpoints of the same phase. Dashed: dense runs."
@@ -154,9 +169,8 @@ def _series(
     series: list[plots.Series] = []
     for (final, extra), points in sorted(found.items(), key=lambda item: _ORDER[item[0][0]]):
         kind = "quantised" if final == "ptq" else final
-        label = ", ".join(
-            ["quantised afterwards" if final == "ptq" else final] + [extra] * bool(extra)
-        )
+        words = ["quantised afterwards" if final == "ptq" else final, _IN_WORDS.get(extra, extra)]
+        label = ", ".join(word for word in words if word)
         dashed = final == "ptq" or any(one.kind == kind for one in series)
         series.append(plots.Series(label, kind, tuple(points), dashed))
     return series

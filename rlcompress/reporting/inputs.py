@@ -30,6 +30,9 @@ TRACES = frozenset({SUMMARY, EVALUATIONS, COMMAND, "environment.json", "checkpoi
 """Names of which a run directory holds at least one."""
 
 REPORT_MARK = "report.html"
+SHARED = "trunks"
+"""Where a sweep keeps the beginnings that its runs share; they are parts of runs, and none."""
+
 _DEEPEST = 6
 
 
@@ -101,13 +104,17 @@ def _walk(directory: Path, depth: int) -> Iterator[Path]:
         return
     if REPORT_MARK in names or depth >= _DEEPEST:
         return
-    children = [e for e in listed if e.is_dir() and not e.name.startswith((".", "__"))]
+    children = [e for e in listed if e.is_dir() and not _is_aside(e.name)]
     below = [(Path(child.path), list(_walk(Path(child.path), depth + 1))) for child in children]
     if depth and not any(_is_run(path) for _, paths in below for path in paths):
         yield directory
         return
     for _, paths in below:
         yield from paths
+
+
+def _is_aside(name: str) -> bool:
+    return name == SHARED or name.startswith((".", "__"))
 
 
 def _is_run(path: Path) -> bool:

@@ -11,7 +11,13 @@ from typing import Any
 
 from rlcompress.artifact.file import write_bytes
 from rlcompress.evaluation.statistics import Bootstrap
-from rlcompress.reporting import figures_policies, figures_results, figures_runs, tables
+from rlcompress.reporting import (
+    figures_allocations,
+    figures_policies,
+    figures_results,
+    figures_runs,
+    tables,
+)
 from rlcompress.reporting.inputs import REPORT_MARK, Inputs
 from rlcompress.reporting.page import Content, render
 from rlcompress.reporting.render import Picture, save_picture
@@ -61,6 +67,7 @@ def pictures(sweep: Sweep) -> list[Picture]:
     """The report's figures, in its order; what the runs give no data for is left out."""
     found = [
         figures_results.return_against_sparsity(sweep),
+        figures_allocations.return_by_allocation(sweep),
         figures_results.return_against_bytes(sweep),
         figures_results.return_against_latency(sweep),
         figures_runs.learning_curves(sweep),

@@ -30,6 +30,9 @@ _NOT_A_CONDITION = frozenset(
     "parity_observations checkpoint_freq draw_every".split()
 )
 
+_SAID_ALREADY = frozenset({"variant=none", "variant=int8", "variant=ptq"})
+"""What a condition's sparsity and kind of quantisation say without it; 8 bits are the usual."""
+
 
 @dataclass(frozen=True, order=True)
 class Condition:
@@ -91,8 +94,8 @@ class Sweep:
             runs = [run for run in self.runs if run.env == env]
             keys = _varying(runs)
             for run in runs:
-                words = (f"{k}={run.overrides[k]}" for k in keys if k in run.overrides)
-                found[run.path] = ", ".join(words)
+                words = [f"{k}={run.overrides[k]}" for k in keys if k in run.overrides]
+                found[run.path] = ", ".join(word for word in words if word not in _SAID_ALREADY)
         return found
 
     @cached_property

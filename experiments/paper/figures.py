@@ -1,0 +1,96 @@
+"""Draws the paper's Figures 4, 5 and 6 from result files, and tests its sentence on pairs.
+
+    python experiments/paper/figures.py <sweep directory> [<folder for the figures>]
+
+Figure 4 is SAC on MuJoCo, Figure 5 DQN with NatureCNN, Figure 6 DQN with the residual network: the
+runs say which they belong to. The authors' curves lie beneath, from ``published.csv`` (means of
+their runs, read off their plots; 1 M steps on MuJoCo, 10 M on Atari), however long ours are. A
+sweep of allocations gives the figure that the paper describes and does not show.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+from rlcompress.evaluation.paired import compare_pairs
+from rlcompress.reporting.figures_allocations import return_by_allocation
+from rlcompress.reporting.figures_results import return_against_sparsity
+from rlcompress.reporting.inputs import read_runs
+from rlcompress.reporting.pairs import differences
+from rlcompress.reporting.render import save_picture
+from rlcompress.reporting.run import SUMMARY, Run
+from rlcompress.reporting.sweep import CHECKPOINTS, Sweep
+
+HERE = Path(__file__).parent
+FIGURES = {"mlp": 4, "nature_cnn": 5, "impala_resnet": 6}
+WEIGHTS = "variant=weights"
+
+
+def published(network: str) -> dict[str, dict[str, dict[float, float]]]:
+    """The authors' curves for one network: environment, name, sparsity: return."""
+    found: dict[str, dict[str, dict[float, float]]] = defaultdict(lambda: defaultdict(dict))
+    with (HERE / "published.csv").open() as file:
+        for row in csv.DictReader(file):
+            if row["network"] != network:
+                continue
+            for kind in ("pruned", "quantised"):
+                value = float(row[kind])
+                found[row["env"]][f"paper, {kind}"][float(row["sparsity"])] = value
+    return found
+
+
+def by_network(runs: tuple[Run, ...]) -> dict[str, Sweep]:
+    """Runs of the figures' networks, one sweep each."""
+    found: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        found[str(run.read_json(SUMMARY).get("network"))].append(run)
+    return {name: Sweep(tuple(found[name])) for name in FIGURES if name in found}
+
+
+def draw(sweep: Sweep, network: str, out: Path) -> None:
+    """One figure as PNG and SVG."""
+    allocations = return_by_allocation(sweep)
+    if allocations is not None:
+        save_picture(allocations, out)
+        print(out / f"{allocations.key}.png")
+        return
+    picture = return_against_sparsity(sweep, published(network))
+    if picture is not None:
+        found = replace(picture, key=f"figure_{FIGURES[network]}")
+        save_picture(found, out)
+        print(out / f"{found.key}.png")
+
+
+def sentence(sweep: Sweep) -> None:
+    """Whether "pruning with quantisation slightly outperforms pruning", on the pairs there are."""
+    for extra, name in (("", "8-bit weights and activations"), (WEIGHTS, "8-bit weights")):
+        for checkpoint in CHECKPOINTS:
+            pairs = differences(sweep, checkpoint, extra)
+            if not pairs:
+                continue
+            print(f"{name}, {checkpoint} checkpoints, quantised minus pruned:")
+            for env, seeds in pairs.items():
+                print(f"  {env}: {compare_pairs({env: seeds})}")
+            print(f"  all: {compare_pairs(pairs)}")
+
+
+def main() -> None:
+    """Read, draw, print."""
+    inputs = read_runs(sys.argv[1])
+    for item in inputs.skipped:
+        print(f"skipped {item.name}: {item.reason}")
+    out = Path(sys.argv[2]) if len(sys.argv) > 2 else HERE
+    out.mkdir(parents=True, exist_ok=True)
+    for network, sweep in by_network(inputs.runs).items():
+        steps = sorted({run.total_timesteps for run in sweep.runs})
+        print(f"{network}: {len(sweep.runs)} runs, {', '.join(f'{n:,}' for n in steps)} steps")
+        draw(sweep, network, out)
+        sentence(sweep)
+
+
+if __name__ == "__main__":
+    main()

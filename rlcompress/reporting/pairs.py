@@ -1,0 +1,49 @@
+"""Pairs of twins in a sweep: a pruned run and the one that was quantised as well."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from rlcompress.evaluation.statistics import FloatArray
+from rlcompress.reporting.run import Run
+from rlcompress.reporting.sweep import Condition, Sweep
+
+
+def twins(sweep: Sweep, extra: str = "") -> Iterator[tuple[Run, Run]]:
+    """(quantised, pruned) runs of one environment, sparsity above 0, seed and length.
+
+    ``extra`` as in ``Condition``: what the quantised ones were asked for ("" is 8 bits,
+    "variant=weights" weights alone).
+    """
+    for (env, condition), runs in sweep.groups.items():
+        if condition.final != "quantised" or condition.extra != extra or not condition.sparsity:
+            continue
+        pruned = sweep.groups.get((env, Condition(condition.sparsity, "pruned")), ())
+        by_seed = {run.seed: run for run in pruned}
+        for run in runs:
+            other = by_seed.get(run.seed)
+            if other is not None and other.length == run.length:
+                yield run, other
+
+
+def differences(
+    sweep: Sweep, checkpoint: str = "last", extra: str = ""
+) -> dict[str, dict[int, FloatArray]]:
+    """Environment, seed: quantised minus pruned as parts of the dense mean, one per sparsity.
+
+    Environments without dense runs, or with a dense mean of 0, are left out.
+    """
+    dense = {env: abs(float(np.mean(runs))) for env, runs in sweep.dense(checkpoint).items()}
+    found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for ours, theirs in twins(sweep, extra):
+        one, other = ours.result(ours.final, checkpoint), theirs.result(theirs.final, checkpoint)
+        if one is not None and other is not None and dense.get(ours.env):
+            difference = (one.return_mean - other.return_mean) / dense[ours.env]
+            found[ours.env][ours.seed].append(difference)
+    return {
+        env: {seed: np.array(values) for seed, values in seeds.items()}
+        for env, seeds in found.items()
+    }

@@ -1,0 +1,103 @@
+"""The paper's figures from a grid's result files, with its own curves beneath; made-up returns."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlcompress.evaluation.plots import kept_axis
+from rlcompress.evaluation.style import drawing, new_figure
+from rlcompress.reporting.figures_allocations import return_by_allocation
+from rlcompress.reporting.figures_results import return_against_sparsity
+from rlcompress.reporting.inputs import read_runs
+from rlcompress.reporting.sweep import Sweep
+from tests.reporting.forge import write_run
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "paper" / "figures.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    if not SCRIPT.is_file():
+        pytest.skip("experiments/ is not here")
+    spec = importlib.util.spec_from_file_location("paper_figures", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    place = tmp_path_factory.mktemp("grid")
+    for variant, quant in {"none": "false", "int8": "true"}.items():
+        for sparsity in (0.0, 0.9):
+            for seed in range(2):
+                path = place / "Hopper-v4" / variant / str(sparsity) / str(seed)
+                words = f"variant={variant}"
+                write_run(path, sparsity=sparsity, quant=quant, seed=seed, overrides=words)
+    return place
+
+
+def drawn(panel):
+    """What the axes of a panel show: label to (x, y) of its line."""
+    with drawing():
+        figure = new_figure()
+        panel.draw(figure)
+        lines = figure.axes[0].get_lines()
+        return {
+            line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in lines
+        }
+
+
+def test_published_curves_lie_beneath_ours(grid, script):
+    published = script.published("mlp")
+    (panel,) = return_against_sparsity(Sweep(read_runs(str(grid)).runs), published).panels
+    found = drawn(panel)
+    assert {"dense", "pruned", "quantised", "paper, pruned", "paper, quantised"} <= set(found)
+    x, y = found["paper, quantised"]
+    curve = published["Hopper-v4"]["paper, quantised"]
+    assert dict(zip(x, y, strict=True)) == {kept_axis(s): value for s, value in curve.items()}
+
+
+def test_published_numbers_are_those_of_the_reference(script):
+    source = SCRIPT.parents[3] / "shared" / "reference" / "paper_curves.csv"
+    if not source.is_file():
+        pytest.skip("the reference is not here")
+    with source.open() as file:
+        rows = list(csv.DictReader(file))
+    networks = {"mlp": "mlp", "cnn": "nature_cnn", "resnet": "impala_resnet"}
+    for row in rows:
+        curves = script.published(networks[row["network"]])[row["env_id"]]
+        sparsity = float(row["sparsity"])
+        assert curves["paper, pruned"][sparsity] == float(row["return_80_89pct_pruned_fp32"])
+        assert curves["paper, quantised"][sparsity] == float(row["return_110_130pct_pruned_qat"])
+
+
+def test_the_script_writes_figure_4_and_says_what_the_pairs_say(
+    grid, script, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys, "argv", ["figures.py", str(grid), str(tmp_path)])
+    script.main()
+    said = capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"figure_4.png", "figure_4.svg"}
+    assert "8-bit weights and activations, last checkpoints" in said
+    assert "2 pairs: undecided" in said
+
+
+def test_a_line_per_allocation(tmp_path):
+    for allocation in ("global", "uniform", "erdos_renyi"):
+        for sparsity in (0.9, 0.98):
+            words = f"allocation={allocation}"
+            write_run(tmp_path / f"{allocation}{sparsity}", sparsity=sparsity, overrides=words)
+    sweep = Sweep(read_runs(str(tmp_path)).runs)
+    (panel,) = return_by_allocation(sweep).panels
+    named = {label for label in drawn(panel) if not label.startswith("_")}
+    assert named == {"erdos renyi", "uniform", "global"}
+
+
+def test_no_figure_of_allocations_where_there_is_one(grid):
+    assert return_by_allocation(Sweep(read_runs(str(grid)).runs)) is None

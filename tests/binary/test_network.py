@@ -55,6 +55,16 @@ def test_all_evaluations_are_the_definition(network: BinaryNetwork, seed: int, c
     assert np.array_equal(on_torch.forward(pack(x))[0], expected)
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("hidden", [(16,), (63, 64), (255, 256, 257), (1023,), (1024,), (300, 5)])
+def test_many_samples_through_wide_layers(isa: str, hidden: tuple[int, ...]) -> None:
+    # Whole slices and what is left; some neurons that always fire, and some that never do.
+    network = random_network((hidden[-1], *hidden, 3), largest=2 * max(hidden))
+    x = np.random.default_rng(0).integers(0, 2, (1100, hidden[-1])).astype(np.bool_)
+    found = Population.of([network], isa=isa).forward(pack(x))[0]
+    assert np.array_equal(found, network.forward(x))
+
+
 @pytest.mark.parametrize("isa", [*ISAS, "torch"])
 def test_populations_keep_their_networks_apart(isa: str) -> None:
     widths = (70, 9, 3)

@@ -3,7 +3,8 @@
 
 #include <cstring>
 
-#include "bits.h"
+#include "../kernels/repeat.h"
+#include "slices.h"
 
 namespace rlcompress::bits {
 namespace {
@@ -53,60 +54,45 @@ void fire(const Layer& layer, const std::uint64_t* x, std::uint64_t* out) {
   }
 }
 
-// Neurons `first` .. first + 63 of a layer with whole tables, kept in two registers.
-template <bool kTwo>
-inline std::uint64_t fire_part(const std::uint8_t* table, std::size_t groups, std::size_t row,
-                               const std::uint64_t* x) {
-  __m256i low = _mm256_setzero_si256();
-  __m256i high = _mm256_setzero_si256();
-  for (std::size_t g = 0; g < groups; g += 16) {
-    std::uint64_t word = x[g / 16];
-    const std::size_t stop = groups - g < 16 ? groups - g : 16;
-    for (std::size_t k = 0; k < stop; ++k, word >>= 4) {
-      const std::uint8_t* from = table + ((g + k) * 16 + (word & 15)) * row;
-      low = _mm256_add_epi8(low, load(from));
-      if (kTwo) high = _mm256_add_epi8(high, load(from + 32));
-    }
-  }
-  const std::uint8_t* limits = table + groups * 16 * row;
-  // sum < limit where max(sum, limit) is not sum
-  const auto fired = [](__m256i sum, __m256i limit) {
-    const __m256i same = _mm256_cmpeq_epi8(_mm256_max_epu8(sum, limit), sum);
-    return static_cast<std::uint64_t>(~static_cast<std::uint32_t>(_mm256_movemask_epi8(same)));
-  };
-  std::uint64_t bits = fired(low, load(limits));
-  if (kTwo) bits |= fired(high, load(limits + 32)) << 32;
-  return bits;
+constexpr std::size_t kPlaneWords = 4;
+using Vector = __m256i;
+
+inline void store(void* at, Vector v) { _mm256_storeu_si256(static_cast<__m256i*>(at), v); }
+inline Vector spread(std::uint64_t word) {
+  return _mm256_set1_epi64x(static_cast<long long>(word));
+}
+inline Vector spread_half(std::uint32_t word) { return _mm256_set1_epi32(static_cast<int>(word)); }
+inline Vector exclusive(Vector a, Vector b) { return _mm256_xor_si256(a, b); }
+inline Vector both(Vector a, Vector b) { return _mm256_and_si256(a, b); }
+inline Vector either(Vector a, Vector b) { return _mm256_or_si256(a, b); }
+inline Vector without(Vector a, Vector b) { return _mm256_andnot_si256(b, a); }
+template <int kBits>
+inline Vector shift_left(Vector v) { return _mm256_slli_epi64(v, kBits); }
+template <int kBits>
+inline Vector shift_right(Vector v) { return _mm256_srli_epi64(v, kBits); }
+
+inline Vector select(Vector mask, Vector a, Vector b) {
+  return exclusive(b, both(mask, exclusive(a, b)));
 }
 
-void fire_table(const Layer& layer, const void* prepared, const std::uint64_t* x,
-                std::uint64_t* out, std::size_t count) {
-  const std::size_t out_words = words_of(layer.outputs);
-  if (table_bytes(layer) == 0) {
-    for (std::size_t s = 0; s < count; ++s) fire(layer, x + s * layer.words, out + s * out_words);
-    return;
-  }
-  const auto* table = static_cast<const std::uint8_t*>(prepared);
-  const std::size_t row = table_row(layer);
-  const std::size_t groups = (layer.inputs + 3) / 4;
-  if (groups == 16 && row == 64) {  // everything known: the loop is unrolled
-    for (std::size_t s = 0; s < count; ++s) out[s] = fire_part<true>(table, 16, 64, x + s);
-    return;
-  }
-  for (std::size_t s = 0; s < count; ++s, x += layer.words, out += out_words) {
-    for (std::size_t w = 0; w < out_words; ++w) {
-      const std::uint8_t* part = table + w * 64;
-      out[w] = row - w * 64 >= 64 ? fire_part<true>(part, groups, row, x)
-                                  : fire_part<false>(part, groups, row, x);
-    }
-  }
+// Byte `b` of word `i` to place 4 b + i: within halves, halves side by side, by pairs.
+inline Vector in_order(Vector numbers) {
+  const Vector bytes = _mm256_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15,  //
+                                        0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+  const Vector pairs = _mm256_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15,  //
+                                        0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+  const Vector mixed = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(numbers, bytes), 0xD8);
+  return _mm256_shuffle_epi8(mixed, pairs);
 }
+
+#include "plain.inl"
+#include "slices.inl"
 
 }  // namespace
 
 const Kernels& avx2_kernels() {
-  static const Kernels kernels = {"avx2",    fire,        sums_words, fire_table,
-                                  sums_each, table_bytes, fill_table, encode_numbers};
+  static const Kernels kernels = {"avx2", fire, sums_words, encode_numbers,
+                                  kPlaneWords, to_planes, fire_planes, sum_planes};
   return kernels;
 }
 

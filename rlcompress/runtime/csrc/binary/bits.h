@@ -17,7 +17,6 @@ namespace rlcompress::bits {
 
 constexpr std::size_t kLanes = 8;  // neurons of a block
 constexpr std::size_t kMaxWidth = std::size_t{1} << 20;
-constexpr std::size_t kBatch = 512;  // samples that a batch kernel takes at a time
 
 constexpr std::size_t words_of(std::size_t width) { return (width + 63) / 64; }
 
@@ -49,21 +48,21 @@ struct Encoder {
 
 Encoder make_encoder(Code code, std::size_t inputs, std::size_t edges_each, const float* edges);
 
+struct Slices;
+
 struct Kernels {
   const char* isa = nullptr;
   // The bits that fire; all words of the output are written.
   void (*fire)(const Layer&, const std::uint64_t* x, std::uint64_t* out) = nullptr;
   // z of every neuron.
   void (*sums)(const Layer&, const std::uint64_t* x, std::int32_t* z) = nullptr;
-  // Many samples, one after another, through one layer; `scratch` is what prepare_batch filled.
-  void (*fire_batch)(const Layer&, const void* prepared, const std::uint64_t* x,
-                     std::uint64_t* out, std::size_t count) = nullptr;
-  void (*sums_batch)(const Layer&, const void* prepared, const std::uint64_t* x, std::int32_t* z,
-                     std::size_t count) = nullptr;
-  // Bytes of what a batch kernel wants to know of a layer beforehand (0: nothing), and the filling.
-  std::size_t (*prepared_bytes)(const Layer&) = nullptr;
-  void (*prepare)(const Layer&, void* prepared) = nullptr;
   void (*encode)(const Encoder&, const float* numbers, std::uint64_t* out) = nullptr;
+  // Many samples at once in planes (slices.h), 64 for each word of a plane.
+  std::size_t plane_words = 0;
+  void (*to_planes)(const std::uint64_t* x, std::size_t step, std::uint64_t* planes) = nullptr;
+  void (*fire_planes)(const Layer&, const Slices&, std::uint64_t* rows, std::uint64_t* table,
+                      std::uint64_t* out) = nullptr;
+  void (*sum_planes)(const Layer&, const Slices&, std::uint64_t* rows, std::int32_t* z) = nullptr;
 };
 
 const Kernels& portable_kernels();
@@ -105,6 +104,9 @@ class Networks {
                  std::int32_t* z, std::size_t samples) const;
 
  private:
+  bool in_slices() const;
+  void run_slices(const Kernels& kernels, std::size_t index, const std::uint64_t* x,
+                  std::int32_t* z, std::size_t samples) const;
   const std::uint64_t* run_hidden(const Kernels& kernels, std::size_t index,
                                   const std::uint64_t* x, std::uint64_t* scratch) const;
 

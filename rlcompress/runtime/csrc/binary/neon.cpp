@@ -3,7 +3,8 @@
 
 #include <cstring>
 
-#include "bits.h"
+#include "../kernels/repeat.h"
+#include "slices.h"
 
 namespace rlcompress::bits {
 namespace {
@@ -17,7 +18,6 @@ inline std::int64_t count_bits(std::uint64_t word) {
 }
 
 #include "generic.inl"
-#include "table.inl"
 
 void fire(const Layer& layer, const std::uint64_t* x, std::uint64_t* out) {
   const std::uint64_t* weights = layer.weights;
@@ -46,11 +46,38 @@ void fire(const Layer& layer, const std::uint64_t* x, std::uint64_t* out) {
   }
 }
 
+constexpr std::size_t kPlaneWords = 2;
+using Vector = uint64x2_t;
+
+inline Vector load(const std::uint64_t* at) { return vld1q_u64(at); }
+inline void store(std::uint64_t* at, Vector v) { vst1q_u64(at, v); }
+inline void store(std::uint8_t* at, Vector v) { vst1q_u8(at, vreinterpretq_u8_u64(v)); }
+inline Vector spread(std::uint64_t word) { return vdupq_n_u64(word); }
+inline Vector spread_half(std::uint32_t word) { return vreinterpretq_u64_u32(vdupq_n_u32(word)); }
+inline Vector exclusive(Vector a, Vector b) { return veorq_u64(a, b); }
+inline Vector both(Vector a, Vector b) { return vandq_u64(a, b); }
+inline Vector either(Vector a, Vector b) { return vorrq_u64(a, b); }
+inline Vector without(Vector a, Vector b) { return vbicq_u64(a, b); }
+inline Vector select(Vector mask, Vector a, Vector b) { return vbslq_u64(mask, a, b); }
+template <int kBits>
+inline Vector shift_left(Vector v) { return vshlq_n_u64(v, kBits); }
+template <int kBits>
+inline Vector shift_right(Vector v) { return vshrq_n_u64(v, kBits); }
+
+// Byte `b` of word `i` to place 2 b + i.
+inline Vector in_order(Vector numbers) {
+  const uint8x16_t bytes = vreinterpretq_u8_u64(numbers);
+  return vreinterpretq_u64_u8(vzip1q_u8(bytes, vextq_u8(bytes, bytes, 8)));
+}
+
+#include "plain.inl"
+#include "slices.inl"
+
 }  // namespace
 
 const Kernels& neon_kernels() {
-  static const Kernels kernels = {"neon",    fire,        sums_words, fire_table,
-                                  sums_each, table_bytes, fill_table, encode_numbers};
+  static const Kernels kernels = {"neon", fire, sums_words, encode_numbers,
+                                  kPlaneWords, to_planes, fire_planes, sum_planes};
   return kernels;
 }
 

@@ -1,7 +1,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "bits.h"
+#include "slices.h"
 
 namespace rlcompress::bits {
 namespace {
@@ -108,25 +108,55 @@ void Networks::fire(const Kernels& kernels, std::size_t index, const std::uint64
   kernels.fire(layer(index, layers() - 1), run_hidden(kernels, index, x, scratch), bits);
 }
 
+bool Networks::in_slices() const {
+  for (std::size_t k = 0; k < layers(); ++k) {
+    if (widths_[k] > kMostSliced) return false;
+  }
+  return true;
+}
+
+// `samples` are a multiple of what planes hold.
+void Networks::run_slices(const Kernels& kernels, std::size_t index, const std::uint64_t* x,
+                          std::int32_t* z, std::size_t samples) const {
+  const std::size_t last = layers() - 1, words = kernels.plane_words;
+  std::vector<Slices> slices;
+  std::size_t rows = 0, triples = 0;
+  for (std::size_t k = 0; k <= last; ++k) {
+    slices.push_back(k < last ? slice(layer(index, k), words) : slice_last(layer(index, k)));
+    const std::size_t inputs = words_of(widths_[k]) * 64;  // of whole words
+    if (rows_of(inputs) > rows) rows = rows_of(inputs);
+    if (triples_of(inputs) > triples) triples = triples_of(inputs);
+  }
+  Aligned<std::uint64_t> planes[2];
+  for (auto& some : planes) some.resize(rows * words);
+  Aligned<std::uint64_t> table(last == 0 ? 0 : triples * 8 * words);
+  for (; samples != 0; samples -= words * 64) {
+    for (std::size_t w = 0; w < input_words(); ++w) {
+      kernels.to_planes(x + w, input_words(), planes[0].data() + w * 64 * words);
+    }
+    for (std::size_t k = 0; k < last; ++k) {
+      kernels.fire_planes(layer(index, k), slices[k], planes[k % 2].data(), table.data(),
+                          planes[(k + 1) % 2].data());
+    }
+    kernels.sum_planes(layer(index, last), slices[last], planes[last % 2].data(), z);
+    x += words * 64 * input_words();
+    z += words * 64 * outputs();
+  }
+}
+
 void Networks::run_batch(const Kernels& kernels, std::size_t index, const std::uint64_t* x,
                          std::int32_t* z, std::size_t samples) const {
-  const std::size_t last = layers() - 1;
-  Aligned<std::uint64_t> values[2];
-  for (auto& value : values) value.resize(scratch_words_ / 2 * kBatch);
-  std::vector<Aligned<std::uint8_t>> prepared(layers());
-  for (std::size_t k = 0; k <= last; ++k) {
-    const Layer one = layer(index, k);
-    prepared[k].resize(kernels.prepared_bytes(one));
-    if (!prepared[k].empty()) kernels.prepare(one, prepared[k].data());
+  const std::size_t together = kernels.plane_words * 64;
+  if (in_slices() && samples >= together) {
+    const std::size_t whole = samples / together * together;
+    run_slices(kernels, index, x, z, whole);
+    x += whole * input_words();
+    z += whole * outputs();
+    samples -= whole;
   }
-  for (std::size_t first = 0; first < samples; first += kBatch) {
-    const std::size_t count = samples - first < kBatch ? samples - first : kBatch;
-    const std::uint64_t* in = x + first * input_words();
-    for (std::size_t k = 0; k < last; ++k) {
-      kernels.fire_batch(layer(index, k), prepared[k].data(), in, values[k % 2].data(), count);
-      in = values[k % 2].data();
-    }
-    kernels.sums_batch(layer(index, last), prepared[last].data(), in, z + first * outputs(), count);
+  Aligned<std::uint64_t> scratch(scratch_words_);
+  for (; samples != 0; --samples, x += input_words(), z += outputs()) {
+    run(kernels, index, x, z, scratch.data());
   }
 }
 

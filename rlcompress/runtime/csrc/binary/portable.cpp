@@ -1,7 +1,8 @@
 // Kernels in plain C++, for processors without anything better.
 #include <cstring>
 
-#include "bits.h"
+#include "../kernels/repeat.h"
+#include "slices.h"
 
 namespace rlcompress::bits {
 namespace {
@@ -14,13 +15,37 @@ inline std::int64_t count_bits(std::uint64_t word) {
 }
 
 #include "generic.inl"
-#include "table.inl"
+
+constexpr std::size_t kPlaneWords = 1;
+using Vector = std::uint64_t;
+
+inline Vector load(const std::uint64_t* at) { return *at; }
+inline void store(std::uint64_t* at, Vector v) { *at = v; }
+// The lowest byte first, whatever the machine's order.
+inline void store(std::uint8_t* at, Vector v) {
+  for (int b = 0; b < 8; ++b) at[b] = static_cast<std::uint8_t>(v >> (8 * b));
+}
+inline Vector spread(std::uint64_t word) { return word; }
+inline Vector spread_half(std::uint32_t word) { return std::uint64_t{word} << 32 | word; }
+inline Vector exclusive(Vector a, Vector b) { return a ^ b; }
+inline Vector both(Vector a, Vector b) { return a & b; }
+inline Vector either(Vector a, Vector b) { return a | b; }
+inline Vector without(Vector a, Vector b) { return a & ~b; }
+inline Vector select(Vector mask, Vector a, Vector b) { return b ^ (mask & (a ^ b)); }
+template <int kBits>
+inline Vector shift_left(Vector v) { return v << kBits; }
+template <int kBits>
+inline Vector shift_right(Vector v) { return v >> kBits; }
+inline Vector in_order(Vector numbers) { return numbers; }
+
+#include "plain.inl"
+#include "slices.inl"
 
 }  // namespace
 
 const Kernels& portable_kernels() {
-  static const Kernels kernels = {"portable", fire_words, sums_words, fire_table,
-                                  sums_each, table_bytes, fill_table, encode_numbers};
+  static const Kernels kernels = {"portable", fire_words, sums_words, encode_numbers,
+                                  kPlaneWords, to_planes, fire_planes, sum_planes};
   return kernels;
 }
 

@@ -77,19 +77,24 @@ class Trials:
 
     def _claim(self, stack: contextlib.ExitStack) -> Any:
         while True:
-            begun = self._study.get_trials(deepcopy=False)
-            for trial in begun:
-                if not trial.state.is_finished() and self._hold(trial.number, stack):
-                    # Its owner may have finished it in the meantime.
-                    found = self._study.get_trials(deepcopy=False)[trial.number]
-                    if not found.state.is_finished():
-                        return self._optuna.trial.Trial(self._study, found._trial_id)
-                    stack.close()
-            if len(begun) >= self._settings.trials:
-                return None
-            trial = self._study.ask()
-            if self._hold(trial.number, stack):
-                return trial
+            # One process at a time, or together they would begin more trials than are asked for.
+            with contextlib.suppress(HeldElsewhere), locked(self.directory):
+                return self._next(stack)
+
+    def _next(self, stack: contextlib.ExitStack) -> Any:
+        begun = self._study.get_trials(deepcopy=False)
+        for trial in begun:
+            if not trial.state.is_finished() and self._hold(trial.number, stack):
+                # Its owner may have finished it in the meantime.
+                found = self._study.get_trials(deepcopy=False)[trial.number]
+                if not found.state.is_finished():
+                    return self._optuna.trial.Trial(self._study, found._trial_id)
+                stack.close()
+        if len(begun) >= self._settings.trials:
+            return None
+        trial = self._study.ask()
+        self._hold(trial.number, stack)
+        return trial
 
     def _hold(self, number: int, stack: contextlib.ExitStack) -> bool:
         path = self.path(number)

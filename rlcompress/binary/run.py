@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
+from rlcompress.artifact import CompressedPolicy
 from rlcompress.artifact.file import write_bytes
 from rlcompress.binary.assemble import Parts
 from rlcompress.binary.board import Board
@@ -22,6 +23,9 @@ from rlcompress.binary.policy import GOLDEN, BinaryPolicy
 from rlcompress.binary.settings import Settings
 
 LINE_EVERY_S = 2.0
+VARIANT = "binary"
+CHECKPOINTS = {"map": "last", "best": "best"}
+"""The search's last word is MAP; the best is the individual that had the highest mean return."""
 
 
 class Run:
@@ -80,24 +84,38 @@ class Run:
     def conclude(self) -> dict[str, Any]:
         """Play MAP and the best individual anew, freeze MAP; the summary."""
         evolution, episodes = self.parts.evolution, self.settings.final_episodes
+        policy = self._policy(evolution.search.mode)
+        frozen = self._freeze(policy)
+        frozen.save(self.directory / "actor.rlc")
+        sizes = frozen.summary()
         rows = []
         for which, weights in (("map", evolution.search.mode), ("best", evolution.best)):
             returns = evolution.play(weights, episodes).returns[0]
             rows.append(
                 {
                     "network": which,
+                    "variant": VARIANT,
+                    "checkpoint": CHECKPOINTS[which],
+                    "step": evolution.steps,
                     "return_mean": float(returns.mean()),
                     "return_std": float(returns.std()),
                     "episodes": episodes,
+                    "weights": sizes["weights"],
+                    "weights_kept": sizes["kept"],
+                    "paper_factor": sizes["paper_factor"],
+                    "size_bytes": sizes["policy_bytes"],
+                    "honest_factor": sizes["honest_factor"],
                 }
             )
-        policy = self._policy(evolution.search.mode)
-        meta = {"env": self.settings.env, "seed": self.settings.seed, "trained_by": "nes"}
-        frozen = policy.freeze(observed(self.settings.env, policy, GOLDEN), meta)
-        frozen.save(self.directory / "actor.rlc")
         return {
             "env": self.settings.env,
+            "algo": "nes",
+            "network": "-".join(map(str, evolution.widths)),
+            "sparsity": 0.0,
+            "quant": VARIANT,
             "seed": self.settings.seed,
+            "total_timesteps": evolution.steps,
+            "length": evolution.steps,
             "widths": list(evolution.widths),
             "generations": evolution.generation,
             "steps": evolution.steps,
@@ -107,6 +125,16 @@ class Run:
             "policy_bytes": frozen.size.policy_bytes,
         }
 
+    def _freeze(self, policy: BinaryPolicy) -> CompressedPolicy:
+        env_id = self.settings.env
+        meta = {
+            "env_id": env_id,
+            "algorithm": "nes",
+            "variant": VARIANT,
+            "seed": self.settings.seed,
+        }
+        return policy.freeze(observed(env_id, policy, GOLDEN), meta)
+
     def _policy(self, weights: Bytes) -> BinaryPolicy:
         return self.parts.policy(from_flat(self.parts.evolution.widths, weights))
 
@@ -114,11 +142,11 @@ class Run:
         return {
             "env": self.settings.env,
             "seed": self.settings.seed,
-            "variant": "binary",
+            "variant": VARIANT,
             "generation": generation.number,
             "step": generation.steps,
-            "return": generation.mean_return,
-            "map_return": generation.map_return,
+            "return": generation.map_return,
+            "mean_return": generation.mean_return,
             "best_return": generation.best_return,
             "stop": generation.stop,
         }

@@ -16,6 +16,7 @@ from rlcompress.evaluation.statistics import Estimate, FloatArray
 from rlcompress.evaluation.style import colour, keep_labels_apart, legend_above, tidy
 
 _REFERENCE_STYLES = ((0, (4, 3)), (0, (1, 2)), (0, (8, 2, 1, 2)))
+_MARKERS = {"quantised": "s", "binary": "^"}
 _GUIDES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -35,7 +36,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Points that belong together: ``kind`` (dense, pruned, quantised) gives the colour."""
+    """Points that belong together: ``kind`` (dense, pruned, quantised, binary) gives the look."""
 
     label: str
     kind: str
@@ -185,7 +186,7 @@ def _draw_series(axes: Any, one: Series, positions: Sequence[float], *, line: bo
         color=shown,
         linewidth=2.0 if line else 0.0,
         linestyle=(0, (5, 3)) if one.dashed else "-",
-        marker="s" if one.kind == "quantised" else "o",
+        marker=_MARKERS.get(one.kind, "o"),
         markersize=6.5,
         label=one.label,
         zorder=3,

@@ -21,6 +21,7 @@ _PHASE_KIND = {
     "pruning": "pruned",
     "pruned": "pruned",
     "quantised": "quantised",
+    "binary": "binary",
 }
 
 

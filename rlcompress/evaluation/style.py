@@ -1,8 +1,9 @@
 """The one look of all figures: colours by name, light and dark, and matplotlib's settings.
 
-Dense is grey, pruned blue, quantised orange, everywhere; where several sparsities share a figure
-the sparser one is the stronger shade. Figures are drawn in the light colours; every one of them
-stands for a name, so that a page can put the dark ones in their place. Draws no data.
+Dense is grey, pruned blue, quantised orange, binary green, everywhere; where several
+sparsities share a figure the sparser one is the stronger shade. Figures are drawn in the light
+colours; every one of them stands for a name, so that a page can put the dark ones in their place.
+Draws no data.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ COLOURS: dict[str, tuple[str, str]] = {
     "dense": ("#747b86", "#9aa2ad"),
     "pruned": ("#2368b0", "#6cadf2"),
     "quantised": ("#c9560b", "#ff9a4d"),
+    "binary": ("#0b7d7b", "#4fc9c4"),
     "reference": ("#8558b5", "#bb9ae6"),
     "good": ("#1b7a4b", "#5cc58e"),
     "bad": ("#b42a22", "#f28b82"),
@@ -45,6 +47,8 @@ COLOURS: dict[str, tuple[str, str]] = {
 """Name: (on light, on dark). The light ones differ from one another, so that they tell the name."""
 
 SHADES = 7
+UNPRUNED = ("dense", "binary")
+"""Kinds without a sparsity, and so without shades of it."""
 FONT = ("DejaVu Sans",)
 PIXELS_PER_INCH = 72
 """Sizes below are CSS pixels: one point of matplotlib's SVG is one of them."""
@@ -61,10 +65,11 @@ def colour(name: str) -> str:
 def shade(kind: str, rank: int, levels: int) -> str:
     """The colour of a kind of policy at the ``rank``-th (from 0) of ``levels`` sparsities.
 
-    Levels that are few are spread over the shades, the palest left out; dense has one shade.
+    Levels that are few are spread over the shades, the palest left out; what is never pruned, dense
+    and binary, has one shade.
     """
-    if kind == "dense":
-        return colour("dense")
+    if kind in UNPRUNED:
+        return colour(kind)
     if levels <= 1:
         return colour(kind)
     first = 1 if levels >= SHADES else 2

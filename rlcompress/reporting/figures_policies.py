@@ -24,7 +24,8 @@ def masks(sweep: Sweep) -> Picture | None:
             policy = CompressedPolicy.load(run.path / ARTIFACT)
         except (ValueError, OSError):
             continue
-        panels.append(_mask_panel(run, policy))
+        if policy.linears:  # A network of single bits keeps every weight.
+            panels.append(_mask_panel(run, policy))
     if not panels:
         return None
     caption = (

@@ -10,7 +10,7 @@ import numpy as np
 from rlcompress.evaluation import plots
 from rlcompress.evaluation.lossless import normalised
 from rlcompress.evaluation.statistics import AGGREGATES, estimate, performance_profile
-from rlcompress.evaluation.style import PANEL, colour, shade
+from rlcompress.evaluation.style import PANEL, UNPRUNED, colour, shade
 from rlcompress.reporting.render import Panel, Picture
 from rlcompress.reporting.run import PROBE, Run
 from rlcompress.reporting.sweep import Condition, Sweep, returns, spread
@@ -21,7 +21,7 @@ PROBED_RUNS = 200
 _IN_WORDS = {"variant=weights": "weights only"}
 """Settings by a name that fits a legend."""
 
-_ORDER = {"dense": 0, "pruned": 1, "quantised": 2, "ptq": 3}
+_ORDER = {"dense": 0, "pruned": 1, "quantised": 2, "ptq": 3, "binary": 4}
 """Of the kinds in a legend."""
 
 _READING = (
@@ -162,7 +162,7 @@ def _series(
             x,
             values,
             estimate({env: values}),
-            "dense" if condition.final == "dense" else f"{condition.sparsity:g}",
+            condition.final if condition.final in UNPRUNED else f"{condition.sparsity:g}",
             estimate({env: others}).value if best and others.size else None,
         )
         found.setdefault((condition.final, condition.extra), []).append(point)
@@ -200,8 +200,8 @@ def _size_of(runs: tuple[Run, ...]) -> float | None:
 
 
 def _shade(sweep: Sweep, condition: Condition) -> str:
-    if condition.final == "dense":
-        return colour("dense")
+    if condition.final in UNPRUNED:
+        return colour(condition.final)
     if not condition.sparsity:
         return colour("quantised-2")
     return shade(condition.kind, sweep.rank(condition.sparsity), len(sweep.sparsities))

@@ -9,7 +9,7 @@ from rlcompress.evaluation import plots_policy, plots_training
 from rlcompress.evaluation.curves import mean_curve
 from rlcompress.evaluation.plots_training import Lines
 from rlcompress.evaluation.statistics import ENOUGH_RUNS
-from rlcompress.evaluation.style import PANEL
+from rlcompress.evaluation.style import PANEL, UNPRUNED
 from rlcompress.reporting.details import schedule_of
 from rlcompress.reporting.render import Panel, Picture
 from rlcompress.reporting.run import Run
@@ -32,9 +32,11 @@ def learning_curves(sweep: Sweep) -> Picture | None:
                 found = curves[condition]
                 shown = [mean_curve(found)] if len(found) >= ENOUGH_RUNS else found
                 rank, levels = sweep.rank(condition.sparsity), len(sweep.sparsities)
-                label = "dense" if condition.final == "dense" else f"{condition.sparsity:g}"
+                label = (
+                    condition.final if condition.final in UNPRUNED else f"{condition.sparsity:g}"
+                )
                 lines.append(Lines(label, condition.sparsity, tuple(shown), rank, levels))
-            run = sweep.groups[env, chosen[-1]][0]
+            run = max(sweep.groups[env, chosen[-1]], key=lambda run: run.length)
             panels.append(_curve_panel(f"{env}, {name}", run, lines))
     if not panels:
         return None
@@ -51,7 +53,7 @@ def _split(conditions: Iterable[Condition]) -> dict[str, list[Condition]]:
     """Conditions with and without quantisation apart, so that lines stay readable."""
     found: dict[str, list[Condition]] = {}
     for condition in conditions:
-        name = "quantised" if condition.final == "quantised" else "not quantised"
+        name = condition.final if condition.final in ("quantised", "binary") else "not quantised"
         key = ", ".join([name, condition.extra]) if condition.extra else name
         found.setdefault(key, []).append(condition)
     return found
@@ -91,8 +93,9 @@ def _longest(sweep: Sweep) -> list[Run]:
     """One run per environment: the one that goes through most phases."""
     found = []
     for env in sweep.environments[:TIMELINES]:
-        runs = [run for run in sweep.runs if run.env == env]
-        found.append(max(runs, key=lambda run: (run.final == "quantised", run.sparsity > 0)))
+        runs = [run for run in sweep.runs if run.env == env and run.final != "binary"]
+        if runs:
+            found.append(max(runs, key=lambda run: (run.final == "quantised", run.sparsity > 0)))
     return found
 
 

@@ -73,7 +73,8 @@ def render(content: Content) -> str:
 <p class="lead">{escape(blocks.summary(content.sweep, content.skipped))}</p>
 <div class="legend" aria-hidden="true"><span><i class="dense"></i>dense</span>
 <span><i class="pruned"></i>pruned, stronger is sparser</span>
-<span><i class="quantised"></i>quantised</span></div>
+<span><i class="quantised"></i>quantised</span>
+<span><i class="binary"></i>binary</span></div>
 {blocks.cards(content.sweep, content.table)}
 {_navigation(content)}
 </header>

@@ -70,14 +70,16 @@ class Run:
 
     @property
     def final(self) -> str:
-        """The variant that the run ended with: dense, pruned, quantised or ptq."""
+        """The variant that the run ended with: dense, pruned, quantised, ptq or binary."""
+        if self.quant == "binary":
+            return "binary"
         if self.quant == "true":
             return "quantised"
         return "ptq" if self.quant == "ptq" else "pruned" if self.sparsity > 0 else "dense"
 
     @property
     def kind(self) -> str:
-        """dense, pruned or quantised: the three that have a colour."""
+        """dense, pruned, quantised or binary: what has a colour."""
         return "quantised" if self.final == "ptq" else self.final
 
     def result(self, variant: str, checkpoint: str = "last") -> Result | None:

@@ -27,11 +27,14 @@ LONGEST_NAME = 32
 
 _NOT_A_CONDITION = frozenset(
     "env seed sparsity quant resume device threads eval_freq eval_episodes final_episodes "
-    "parity_observations checkpoint_freq draw_every".split()
+    "parity_observations checkpoint_freq checkpoint_every draw_every board_every isa".split()
 )
 
 _SAID_ALREADY = frozenset({"variant=none", "variant=int8", "variant=ptq"})
 """What a condition's sparsity and kind of quantisation say without it; 8 bits are the usual."""
+
+
+_WORDS = {"quantised": ["quantised"], "ptq": ["quantised afterwards"], "binary": ["binary"]}
 
 
 @dataclass(frozen=True, order=True)
@@ -47,14 +50,14 @@ class Condition:
 
     @property
     def kind(self) -> str:
-        """dense, pruned or quantised."""
+        """dense, pruned, quantised or binary."""
         return "quantised" if self.final == "ptq" else self.final
 
     @property
     def label(self) -> str:
         """As figures and tables name it."""
         words = [f"{self.sparsity:g}"] if self.sparsity else []
-        words += {"quantised": ["quantised"], "ptq": ["quantised afterwards"]}.get(self.final, [])
+        words += _WORDS.get(self.final, [])
         return ", ".join([*(words or ["dense"]), *([self.extra] if self.extra else [])])
 
 
@@ -88,10 +91,12 @@ class Sweep:
 
     @cached_property
     def _extras(self) -> dict[Path, str]:
-        """What else each run's environment has runs of, in words."""
+        """What else each run's environment has runs of, in words; trainers share no keys."""
         found = {}
-        for env in self.environments:
-            runs = [run for run in self.runs if run.env == env]
+        trained: dict[tuple[str, bool], list[Run]] = defaultdict(list)
+        for run in self.runs:
+            trained[run.env, run.final == "binary"].append(run)
+        for runs in trained.values():
             keys = _varying(runs)
             for run in runs:
                 words = [f"{k}={run.overrides[k]}" for k in keys if k in run.overrides]

@@ -12,7 +12,14 @@ import pytest
 
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.binary.policy import thaw
+from rlcompress.evaluation.curves import curve_of_episodes
+from rlcompress.probe.source import open_source
+from rlcompress.probe.stream import played
+from rlcompress.reporting.inputs import read_runs
+from rlcompress.reporting.sweep import Sweep
+from rlcompress.reporting.tables import rows
 from rlcompress.runtime.reference import Reference
+from tests.reporting.forge import write_run
 
 
 def train(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -59,6 +66,46 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
         CompressedPolicy.load(tmp_path / name / "actor.rlc").to_bytes() for name in ("cut", "whole")
     ]
     assert found[0] == found[1]
+
+
+def test_a_run_stands_beside_pruned_ones(tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    done = train(sweep / "bits", "generations=2", "board_every=0", "final_episodes=3")
+    assert done.returncode == 0, done.stderr
+    write_run(sweep / "pruned", env="CartPole-v1", sparsity=0.9, quant="true", mean=300.0)
+    summary = json.loads((sweep / "bits" / "summary.json").read_text())
+    found = {run.name: run for run in read_runs(str(sweep)).runs}
+    bits = found["bits"]
+    assert (bits.final, bits.kind, bits.sparsity, bits.algo) == ("binary", "binary", 0.0, "nes")
+    last = bits.result("binary")
+    assert last is not None and last.return_mean == summary["rows"][0]["return_mean"]
+    assert (last.weights, last.weights_kept, last.paper_factor) == (4160, 4160, 32.0)
+    assert last.size_bytes == summary["policy_bytes"]
+    curve = curve_of_episodes(bits.evaluations())
+    assert curve is not None and curve.phases == ("binary", "binary")
+    sweep_of = Sweep(tuple(found.values()))
+    table = {row.condition.label: row for row in rows(sweep_of) if row.checkpoint == "last"}
+    assert set(table) == {"binary", "0.9, quantised"}
+    # A binary run is no dense twin, however little it is pruned.
+    assert sweep_of.dense() == {} and table["0.9, quantised"].comparison is None
+    command = [sys.executable, "-m", "rlcompress.report", f"runs={sweep}", f"out={tmp_path / 'r'}"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 0 and "2 runs" in told.stdout, told.stdout + told.stderr
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert 'style="background: var(--binary)"' in page
+    assert "skipped" not in told.stdout
+
+
+def test_the_probe_knows_the_environment(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = train(run, "generations=1", "board_every=0", "final_episodes=1", "hidden=[8]")
+    assert done.returncode == 0, done.stderr
+    policy = CompressedPolicy.load(run / "actor.rlc")
+    assert policy.meta["env_id"] == "CartPole-v1" and policy.meta["variant"] == "binary"
+    found, where = played(policy, 5, seed=0)
+    assert found is not None and found.shape == (5, 4)
+    assert "CartPole-v1" in where
+    assert open_source(run / "actor.rlc").name == "CartPole-v1"
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,14 @@ def positions(map_: torch.Tensor) -> np.ndarray:
     return map_.flatten(1).t().numpy()
 
 
+def costs_less_whole(layer, reached):
+    """Listing and comparing a position costs as much as four multiply-adds of each output."""
+    if not isinstance(layer.module, nn.Conv2d):
+        return False
+    terms = layer.taps.shape[1] * layer.module.in_channels
+    return reached.sum() * (terms + 4) > reached.size * terms
+
+
 @given(case=cases(), isa=st.sampled_from(isas()))
 @settings(max_examples=60, deadline=None)
 def test_values_masks_and_partial_sums_are_those_of_the_definitions(case, isa):
@@ -101,12 +109,11 @@ def test_values_masks_and_partial_sums_are_those_of_the_definitions(case, isa):
             assert np.array_equal(masks[0], moved)
             for k, layer in enumerate(oracle.layers):
                 reached = layer.reached(moved)
-                assert np.array_equal(masks[k + 1], reached) or (
-                    masks[k + 1].all() and reached.mean() > 0.3)  # fmt: skip
+                whole = isa != "torch" and costs_less_whole(layer, reached)
+                assert np.array_equal(masks[k + 1], reached | whole)
                 same = ours[k] == last_maps[k]
                 assert same[~reached].all()
-                # A layer that was computed whole was not compared.
-                moved = reached if masks[k + 1].all() else ~same.all(1)
+                moved = reached if whole else ~same.all(1)  # what is computed whole is not compared
             if len(moved) > 1:  # of a vector, blocks are compared
                 assert np.array_equal(masks[-1], moved)
         last_maps = ours

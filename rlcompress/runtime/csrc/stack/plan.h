@@ -82,7 +82,6 @@ class Plan {
 
   const Bits& dirty(const Slot& slot, std::size_t stage) const;
   void mark(std::size_t stage, Slot& slot);
-  std::size_t terms_of(std::size_t stage) const;
   void find_dirty(std::size_t stage, Slot& slot);
   void run_map(std::size_t stage, const std::size_t* slots, std::size_t count);
   void run_lags(const std::size_t* slots, std::size_t count);

@@ -26,17 +26,12 @@ void Plan::mark(std::size_t stage, Slot& slot) {
   slot.moved[stage] = todo;
   if (!spec_.thresholds.empty()) return;
   // To list a position and compare what it comes to costs about as much as four multiply-adds of
-  // each output: where nearly all are dirty, computing the others as well costs less.
-  const std::size_t terms = terms_of(stage);
+  // each output: where nearly all are dirty, computing the others as well costs less. What is found
+  // unchanged behind a pooling saves others work, which is why it is compared in any case.
+  if (spec_.stages[stage].kind != Kind::Conv || (stage == 0 && spec_.lags > 1)) return;
+  const std::size_t terms = convs_[stage].layer.tap_count;
   slot.full = todo.count() * (terms + 4) > todo.rows() * todo.columns() * terms;
   if (slot.full) todo.fill();
-}
-
-// What is added up for one output.
-std::size_t Plan::terms_of(std::size_t stage) const {
-  if (stage == 0 && spec_.lags > 1) return spec_.lags;
-  if (spec_.stages[stage].kind == Kind::Conv) return convs_[stage].layer.tap_count;
-  return pools_[stage].layer.taps;
 }
 
 void Plan::find_dirty(std::size_t stage, Slot& slot) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,13 @@ from stable_baselines3.common.logger import HParam
 
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.artifact.file import write_bytes
+from rlcompress.compress.confirm import decided
 from rlcompress.compress.judge import engine_latency_us, latency_us
 from rlcompress.compress.matching import Likeness
-from rlcompress.compress.outcome import Outcome, Paired, sparsest
+from rlcompress.compress.outcome import Outcome, Paired
 from rlcompress.compress.report import Line, show, show_pareto
 from rlcompress.compress.session import Session
-from rlcompress.export.freeze_parity import parity
+from rlcompress.export.freeze_parity import Parity, parity
 from rlcompress.pruning import format_report
 from rlcompress.pruning.pruner import LayerReport
 from rlcompress.sb3.actors import actor_of
@@ -29,53 +30,84 @@ _ROBUST = 4_000
 
 
 def conclude(session: Session) -> None:
-    """Judge the chosen student on episodes that chose nothing; print and write what was found."""
+    """Judge the decided student on episodes that chose nothing; print and write what was found."""
     plan, directory = session.plan, session.directory
-    found, model = session.result()
-    dense = session.freeze(plan.teacher.model)
+    found = decided(session)
+    model = session.model(found)
     policy = CompressedPolicy.load(session.saved(found.number, ".rlc"))
     write_bytes(directory.actor, session.saved(found.number).read_bytes())
     policy.save(directory.artifact)
-    paired = None
-    if session.judge is not None:
-        paired = session.judge.compare(
-            policy,
-            plan.settings.final_episodes,
-            offset=FINAL_SEEDS,
-            variant=".rlc",
-            step=session.clock,
-        )
-    held_out = session.stream[-_ROBUST:]
-    likeness = plan.teacher.compare(model, held_out)
-    lines = [_line("teacher", dense, session, paired), _line("student", policy, session, paired)]
-    layers = layer_report(model)
-    session.say(format_report(layers))
-    show(lines, _title(session, found), session.console)
+    paired = _final(session, policy)
+    dense = session.freeze(plan.teacher.model)
     same = parity(model, policy, session.stream, vec_normalize=plan.teacher.statistics)
-    session.say(describe_parity(same))
-    session.say(_say_actions(plan.teacher.matching.discrete, likeness, len(held_out)))
+    ending = Ending(
+        found=found,
+        lines=[_line("teacher", dense, session, paired), _line("student", policy, session, paired)],
+        paired=paired,
+        likeness=plan.teacher.compare(model, session.stream[-_ROBUST:]),
+        parity=same,
+        layers=layer_report(model),
+    )
+    _show(session, ending)
+    _record(session, paired, ending.likeness)
+    # Last: it marks the run as finished.
+    directory.write_json(SUMMARY, _summary(session, ending))
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What is known about the result when everything has been measured."""
+
+    found: Outcome
+    lines: list[Line]
+    paired: Paired | None
+    likeness: Likeness
+    parity: Parity
+    layers: tuple[LayerReport, ...]
+
+
+def _final(session: Session, policy: CompressedPolicy) -> Paired | None:
+    if session.judge is None:
+        return None
+    return session.judge.compare(
+        policy,
+        session.plan.settings.final_episodes,
+        offset=FINAL_SEEDS,
+        variant=".rlc",
+        step=session.clock,
+    )
+
+
+def _show(session: Session, ending: Ending) -> None:
+    plan = session.plan
+    session.say(format_report(ending.layers))
+    show(ending.lines, _title(session, ending.found), session.console)
+    session.say(describe_parity(ending.parity))
+    count = len(session.stream[-_ROBUST:])
+    session.say(_say_actions(plan.teacher.matching.discrete, ending.likeness, count))
     if plan.wish.sparsity is None:
-        best = sparsest(plan.wish, session.outcomes)
+        best = ending.found if ending.found.within(plan.wish.tolerance) else None
         show_pareto(session.outcomes, best, plan.wish.tolerance, session.console)
-        _draw(session, paired)
+        _draw(session)
     wall, cpu = session.spent
-    session.say(f"took {wall:.0f} s, {cpu:.0f} s of them computing, {directory.path}")
-    summary = {
-        **plan.about(),
-        "found_sparsity": found.sparsity,
-        "rows": [asdict(line) for line in lines],
-        "paired": None if paired is None else _paired(paired),
-        "likeness": asdict(likeness),
+    session.say(f"took {wall:.0f} s, {cpu:.0f} s of them computing, {session.directory.path}")
+
+
+def _summary(session: Session, ending: Ending) -> dict[str, Any]:
+    wall, cpu = session.spent
+    return {
+        **session.plan.about(),
+        "found_sparsity": ending.found.sparsity,
+        "rows": [asdict(line) for line in ending.lines],
+        "paired": None if ending.paired is None else _paired(ending.paired),
+        "likeness": asdict(ending.likeness),
         "attempts": [_attempt(one) for one in session.outcomes],
         "gradient_steps": session.clock,
         "observations": session.recorded.written,
-        "parity": asdict(same),
-        "layers": [asdict(layer) for layer in layers],
+        "parity": asdict(ending.parity),
+        "layers": [asdict(layer) for layer in ending.layers],
         "timing": {"wall_s": wall, "cpu_s": cpu},
     }
-    _record(session, paired, likeness)
-    # Last: it marks the run as finished.
-    directory.write_json(SUMMARY, summary)
 
 
 def layer_report(model: Any) -> tuple[LayerReport, ...]:
@@ -158,7 +190,7 @@ def _attempt(found: Outcome) -> dict[str, Any]:
     return row
 
 
-def _draw(session: Session, paired: Paired | None) -> None:
+def _draw(session: Session) -> None:
     from rlcompress.compress.figure import draw_pareto
 
     path = session.directory.path / "pareto.png"

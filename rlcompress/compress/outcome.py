@@ -143,8 +143,13 @@ def base_of(wish: Wish, done: Sequence[Outcome]) -> Outcome | None:
 
 def sparsest(wish: Wish, done: Sequence[Outcome]) -> Outcome | None:
     """The sparsest attempt within the tolerance."""
+    return next(iter(sparsest_first(wish, done)), None)
+
+
+def sparsest_first(wish: Wish, done: Sequence[Outcome]) -> list[Outcome]:
+    """The attempts within the tolerance: the sparsest first, of equal ones the longest."""
     good = [found for found in done if found.within(wish.tolerance)]
-    return max(good, key=lambda found: (found.sparsity, found.number), default=None)
+    return sorted(good, key=lambda found: (found.sparsity, found.number), reverse=True)
 
 
 def chosen(wish: Wish, done: Sequence[Outcome]) -> Outcome:

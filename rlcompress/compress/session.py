@@ -19,7 +19,7 @@ from rlcompress.compress.journal import Journal
 from rlcompress.compress.judge import Judge, engine_latency_us
 from rlcompress.compress.lesson import Lesson
 from rlcompress.compress.matching import Likeness
-from rlcompress.compress.outcome import Outcome, base_of, chosen, next_course
+from rlcompress.compress.outcome import Outcome, base_of, next_course
 from rlcompress.compress.plan import Plan
 from rlcompress.compress.progress import Bar, record
 from rlcompress.evaluation.rollout import record_observations, select_golden
@@ -287,7 +287,6 @@ class Session:
         """The model or artifact of an attempt."""
         return self.directory.path / "phases" / f"attempt_{number + 1}{suffix}"
 
-    def result(self) -> tuple[Outcome, Any]:
-        """The attempt that is the run's result, and its model."""
-        found = chosen(self.plan.wish, self.outcomes)
-        return found, load(self.saved(found.number), self.plan.settings.device)
+    def model(self, found: Outcome) -> Any:
+        """The model of an attempt."""
+        return load(self.saved(found.number), self.plan.settings.device)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from rlcompress.compress.confirm import first_that_holds
 from rlcompress.compress.course import Course
 from rlcompress.compress.matching import Likeness
 from rlcompress.compress.outcome import (
@@ -12,6 +13,7 @@ from rlcompress.compress.outcome import (
     base_of,
     chosen,
     next_course,
+    sparsest_first,
 )
 
 
@@ -110,3 +112,24 @@ def test_no_environment_no_check():
     assert found.within(0.0)
     assert "return" not in str(found)
     assert "action error 0.1" in str(found)
+
+
+def test_a_search_ends_with_the_sparsest_that_holds_in_more_episodes():
+    done = play(wish(None), lambda sparsity, steps: 0.0 if sparsity <= 0.95 else 0.5)
+    promising = sparsest_first(wish(None), done)
+    assert promising[0].sparsity >= 0.95 and promising[-1].sparsity == LADDER[0]
+    asked = []
+
+    def again(losses):
+        asked.clear()
+
+        def one(found):
+            asked.append(found.sparsity)
+            return Paired((100.0,), (100.0 * (1 - losses(found.sparsity)),))
+
+        return first_that_holds(promising, 0.02, one)
+
+    assert again(lambda sparsity: 0.01) is promising[0] and len(asked) == 1
+    lucky = again(lambda sparsity: 0.03 if sparsity > 0.8 else 0.0)
+    assert lucky.sparsity == 0.8 and asked == [f.sparsity for f in promising if f.sparsity >= 0.8]
+    assert again(lambda sparsity: sparsity) is promising[-1] and len(asked) == len(promising)

@@ -206,7 +206,9 @@ def test_a_search_ends_with_a_table_and_a_figure(method, zips, tmp_path, capsys)
     arguments = (f"model={zips('DQN')}", "env=CartPole-v1", "sparsity=auto", f"method={method}")
     assert compress_main(tmp_path, *arguments, *SMALL, "tolerance=0.9") == 0
     out = capsys.readouterr().out
-    assert "What sparsity costs" in out
+    assert "What sparsity costs" in out and "more episodes: return" in out
+    rows = [json.loads(line) for line in (tmp_path / "eval.jsonl").read_text().splitlines()]
+    assert {"teacher", "check", "confirmation", ".rlc"} == {row["variant"] for row in rows}
     summary = summary_of(tmp_path)
     tried = [attempt["course"]["final"] for attempt in summary["attempts"]]
     assert summary["found_sparsity"] in tried

@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 from hypothesis import strategies as st
 
+from rlcompress.artifact import CompressedPolicy
 from rlcompress.binary.decoders import make_decoder
 from rlcompress.binary.encoders import Encoder, make_encoder
 from rlcompress.binary.network import BinaryNetwork, count_weights, from_flat
@@ -61,6 +62,18 @@ def policies(draw: st.DrawFn):
     decoder = make_decoder(space, kind=draw(st.sampled_from(kinds)), levels=3)
     network = draw(networks(encoder.bits, decoder.outputs))
     return BinaryPolicy((inputs,), encoder, network, decoder)
+
+
+def seeded_policy(seed: int) -> CompressedPolicy:
+    """A small policy as an artifact: codes and decoders in turn, biases of every second seed."""
+    rng = np.random.default_rng(seed)
+    code = ("thermometer", "one_hot", "gray")[seed % 3]
+    encoder = Encoder(np.sort(rng.normal(size=(3, 5)), axis=1).astype(np.float32), code)
+    spaces = [gym.spaces.Discrete(2), gym.spaces.Discrete(3), gym.spaces.Box(-1.0, 1.0, (2,))]
+    decoder = make_decoder(spaces[seed % 3], levels=3)
+    shape = (encoder.bits, *(9, 70)[: seed % 3], decoder.outputs)
+    policy = BinaryPolicy((3,), encoder, random_network(shape, seed, seed % 2), decoder)
+    return policy.freeze(observations(policy, 4))
 
 
 def observations(policy: BinaryPolicy, count: int, seed: int = 0) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rlcompress.artifact import CompressedPolicy
+from tests.binary.networks import seeded_policy
 from tests.policies import KINDS, random_observations, random_policy
 from tests.runtime.native import ROOT, build, expected_results, run_example, write_image
 
@@ -39,7 +40,9 @@ def counter(plain: Path) -> Path:
 def some_policies(per_kind: int) -> list[tuple[CompressedPolicy, np.random.Generator]]:
     generators = [np.random.default_rng(seed) for _ in KINDS for seed in range(per_kind)]
     kinds = [kind for kind in KINDS for _ in range(per_kind)]
-    return [(random_policy(rng, kind), rng) for kind, rng in zip(kinds, generators, strict=True)]
+    found = [(random_policy(rng, kind), rng) for kind, rng in zip(kinds, generators, strict=True)]
+    bits = [(seeded_policy(seed), np.random.default_rng(seed)) for seed in range(3 * per_kind)]
+    return found + bits
 
 
 def write_images(folder: Path, per_kind: int) -> list[str]:
@@ -86,11 +89,15 @@ def test_example_says_what_is_wrong(plain: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [1, 40])
 @pytest.mark.parametrize("reuse", [0, 1])
-@pytest.mark.parametrize("kind", ["mlp", "mlp_mixed", "conv", "residual", "conv_weight_only"])
+@pytest.mark.parametrize(
+    "kind", ["mlp", "mlp_mixed", "conv", "residual", "conv_weight_only", "binary"]
+)
 def test_calls_allocate_nothing(
     kind: str, reuse: int, batch: int, counter: Path, tmp_path: Path
 ) -> None:
-    image = write_image(random_policy(np.random.default_rng(4), kind), tmp_path / "policy.rlci")
+    rng = np.random.default_rng(4)
+    policy = seeded_policy(4) if kind == "binary" else random_policy(rng, kind)
+    image = write_image(policy, tmp_path / "policy.rlci")
     command = [str(counter), str(image), str(batch), str(reuse)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr

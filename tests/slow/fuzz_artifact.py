@@ -28,9 +28,13 @@ with plain_finders(), atheris.instrument_imports(include=["rlcompress.artifact",
 
 from tests.artifact.forge import pack_program, seal, take_apart
 from tests.artifact.test_hostile import NUMBERS, OTHERS, WORDS, places
+from tests.binary.networks import seeded_policy
 from tests.policies import KINDS, random_policy
 
 LARGEST = 1 << 14
+BINARY = 6
+"""Policies of single bits among them: every code, decoder and depth."""
+
 WHOLE, APART, SEALED = b"\x00", b"\x01", b"\x02"
 """Kinds of inputs: a file as it stands; program, then streams; a file for a new checksum."""
 
@@ -110,8 +114,10 @@ def try_input(given: bytes) -> None:
 def write_corpus(directory: Path) -> None:
     """One policy of every kind, in each of the three ways."""
     directory.mkdir(parents=True, exist_ok=True)
-    for kind in KINDS:
-        data = random_policy(np.random.default_rng(0), kind).to_bytes()
+    found = {kind: random_policy(np.random.default_rng(0), kind) for kind in KINDS}
+    found |= {f"binary_{seed}": seeded_policy(seed) for seed in range(BINARY)}
+    for kind, policy in found.items():
+        data = policy.to_bytes()
         (directory / f"{kind}-whole").write_bytes(WHOLE + data)
         (directory / f"{kind}-sealed").write_bytes(SEALED + data)
         (directory / f"{kind}-apart").write_bytes(apart(*take_apart(data)))

@@ -23,11 +23,10 @@ from rlcompress.reporting.inputs import read_runs
 from rlcompress.reporting.pairs import differences
 from rlcompress.reporting.render import save_picture
 from rlcompress.reporting.run import SUMMARY, Run
-from rlcompress.reporting.sweep import CHECKPOINTS, Sweep
+from rlcompress.reporting.sweep import CHECKPOINTS, WEIGHTS_ONLY, Sweep
 
 HERE = Path(__file__).parent
 FIGURES = {"mlp": 4, "nature_cnn": 5, "impala_resnet": 6}
-WEIGHTS = "variant=weights"
 
 
 def published(network: str) -> dict[str, dict[str, dict[float, float]]]:
@@ -67,7 +66,7 @@ def draw(sweep: Sweep, network: str, out: Path) -> None:
 
 def sentence(sweep: Sweep) -> None:
     """Whether "pruning with quantisation slightly outperforms pruning", on the pairs there are."""
-    for extra, name in (("", "8-bit weights and activations"), (WEIGHTS, "8-bit weights")):
+    for extra, name in (("", "8-bit weights and activations"), (WEIGHTS_ONLY, "8-bit weights")):
         for checkpoint in CHECKPOINTS:
             pairs = differences(sweep, checkpoint, extra)
             if not pairs:

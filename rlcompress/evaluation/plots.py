@@ -83,8 +83,7 @@ def return_against_sparsity(
     _sparsity_ticks(axes, shown)
     axes.set(xlabel="sparsity", ylabel=ylabel)
     axes.margins(x=0.06, y=0.12)
-    labels = [one.label for one in series] + list(reference or {})
-    legend_above(axes, title, columns=2 if max(map(len, labels), default=0) > 16 else 3)
+    legend_above(axes, title)
 
 
 def pareto(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -168,12 +169,18 @@ def interval(
 
     None where a sample has fewer than ``ENOUGH_RUNS`` runs.
     """
-    how = how or Bootstrap()
     if any(sample.size < ENOUGH_RUNS for sample in samples):
         return None
+    return _interval(tuple(sample.tobytes() for sample in samples), statistic, how or Bootstrap())
+
+
+@lru_cache(maxsize=10_000)
+def _interval(data: tuple[bytes, ...], statistic: Statistic, how: Bootstrap) -> Interval:
+    """The interval of samples given as bytes: tables and figures ask for the same ones."""
+    samples = tuple(np.frombuffer(sample, dtype=np.float64) for sample in data)
     affordable = DRAWN_RUNS // sum(sample.size for sample in samples)
     found: Any = stats.bootstrap(
-        tuple(samples),
+        samples,
         lambda *resampled, axis: statistic(resampled),
         n_resamples=min(how.resamples, max(affordable, 1_000)),
         vectorized=True,

@@ -53,6 +53,9 @@ FONT = ("DejaVu Sans",)
 PIXELS_PER_INCH = 72
 """Sizes below are CSS pixels: one point of matplotlib's SVG is one of them."""
 
+LETTER, HANDLE = 6.4, 40.0
+"""Width of a letter of a legend, and of what stands before its text."""
+
 PANEL = (410, 310)
 """Width and height of one panel; at a phone's width its text is still readable."""
 
@@ -104,8 +107,10 @@ def tidy(axes: Any, *, grid: str = "y") -> None:
 
 
 def legend_above(axes: Any, title: str, columns: int = 4) -> None:
-    """The legend in rows above the axes, and the title above it."""
+    """The legend in rows above the axes, in as many columns as fit, and the title above it."""
     handles, labels = axes.get_legend_handles_labels()
+    longest = max(map(len, labels), default=0)
+    columns = max(1, min(columns, int(axes.figure.bbox.width / (LETTER * longest + HANDLE))))
     rows = -(-len(handles) // columns)
     axes.set_title(title, pad=12 + 17 * rows)
     if handles:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rlcompress.evaluation import plots
 from rlcompress.evaluation.lossless import normalised
-from rlcompress.evaluation.statistics import AGGREGATES, estimate, performance_profile
+from rlcompress.evaluation.statistics import AGGREGATES, estimate, iqm, performance_profile
 from rlcompress.evaluation.style import PANEL, UNPRUNED, colour, shade
 from rlcompress.reporting.render import Panel, Picture
 from rlcompress.reporting.run import PROBE, Run
@@ -17,9 +17,6 @@ from rlcompress.reporting.sweep import Condition, Sweep, returns, spread
 
 PROBED_RUNS = 200
 """Most runs whose probe is read."""
-
-_IN_WORDS = {"variant=weights": "weights only"}
-"""Settings by a name that fits a legend."""
 
 _ORDER = {"dense": 0, "pruned": 1, "quantised": 2, "ptq": 3, "binary": 4}
 """Of the kinds in a legend."""
@@ -163,13 +160,13 @@ def _series(
             values,
             estimate({env: values}),
             condition.final if condition.final in UNPRUNED else f"{condition.sparsity:g}",
-            estimate({env: others}).value if best and others.size else None,
+            iqm({env: others}) if best and others.size else None,
         )
         found.setdefault((condition.final, condition.extra), []).append(point)
     series: list[plots.Series] = []
     for (final, extra), points in sorted(found.items(), key=lambda item: _ORDER[item[0][0]]):
         kind = "quantised" if final == "ptq" else final
-        words = ["quantised afterwards" if final == "ptq" else final, _IN_WORDS.get(extra, extra)]
+        words = ["quantised afterwards" if final == "ptq" else final, extra]
         label = ", ".join(word for word in words if word)
         dashed = final == "ptq" or any(one.kind == kind for one in series)
         series.append(plots.Series(label, kind, tuple(points), dashed))

@@ -15,8 +15,8 @@ from rlcompress.reporting.sweep import Condition, Sweep
 def twins(sweep: Sweep, extra: str = "") -> Iterator[tuple[Run, Run]]:
     """(quantised, pruned) runs of one environment, sparsity above 0, seed and length.
 
-    ``extra`` as in ``Condition``: what the quantised ones were asked for ("" is 8 bits,
-    "variant=weights" weights alone).
+    ``extra`` as in ``Condition``: what the quantised ones were asked for ("": 8 bits of both
+    weights and activations; ``WEIGHTS_ONLY``).
     """
     for (env, condition), runs in sweep.groups.items():
         if condition.final != "quantised" or condition.extra != extra or not condition.sparsity:

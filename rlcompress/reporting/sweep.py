@@ -30,8 +30,14 @@ _NOT_A_CONDITION = frozenset(
     "parity_observations checkpoint_freq checkpoint_every draw_every board_every isa".split()
 )
 
-_SAID_ALREADY = frozenset({"variant=none", "variant=int8", "variant=ptq"})
-"""What a condition's sparsity and kind of quantisation say without it; 8 bits are the usual."""
+WEIGHTS_ONLY = "weights only"
+_IN_WORDS = {
+    "variant=none": "",
+    "variant=int8": "",
+    "variant=ptq": "",
+    "variant=weights": WEIGHTS_ONLY,
+}
+"""Settings as a condition names them; "" where sparsity and kind say it: 8 bits are the usual."""
 
 
 _WORDS = {"quantised": ["quantised"], "ptq": ["quantised afterwards"], "binary": ["binary"]}
@@ -100,7 +106,8 @@ class Sweep:
             keys = _varying(runs)
             for run in runs:
                 words = [f"{k}={run.overrides[k]}" for k in keys if k in run.overrides]
-                found[run.path] = ", ".join(word for word in words if word not in _SAID_ALREADY)
+                said = (_IN_WORDS.get(word, word) for word in words)
+                found[run.path] = ", ".join(word for word in said if word)
         return found
 
     @cached_property

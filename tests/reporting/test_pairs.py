@@ -7,7 +7,7 @@ import pytest
 
 from rlcompress.reporting.inputs import read_runs
 from rlcompress.reporting.pairs import differences, twins
-from rlcompress.reporting.sweep import Condition, Sweep
+from rlcompress.reporting.sweep import WEIGHTS_ONLY, Condition, Sweep
 from tests.reporting.forge import write_run
 
 KINDS = {"none": "false", "int8": "true", "weights": "true"}
@@ -37,13 +37,13 @@ def test_the_grid_has_the_conditions_of_the_paper(grid):
     assert [c.label for c in Sweep(inputs.runs).conditions] == [
         "dense",
         "quantised",
-        "quantised, variant=weights",
+        "quantised, weights only",
         "0.9",
         "0.9, quantised",
-        "0.9, quantised, variant=weights",
+        "0.9, quantised, weights only",
         "0.98",
         "0.98, quantised",
-        "0.98, quantised, variant=weights",
+        "0.98, quantised, weights only",
     ]
 
 
@@ -60,5 +60,5 @@ def test_differences_are_parts_of_the_dense_mean(grid):
     theirs = sweep.groups["Hopper-v4", Condition(0.9, "pruned")][1].result("pruned")
     dense = np.mean(sweep.dense()["Hopper-v4"])
     assert found[1][0] == pytest.approx((ours.return_mean - theirs.return_mean) / dense)
-    weights = differences(sweep, extra="variant=weights")["Hopper-v4"]
+    weights = differences(sweep, extra=WEIGHTS_ONLY)["Hopper-v4"]
     assert {seed: values.size for seed, values in weights.items()} == {0: 2, 1: 2, 2: 2}

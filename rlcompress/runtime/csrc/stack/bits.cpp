@@ -39,6 +39,15 @@ void thin(const std::uint64_t* from, std::size_t stride, std::uint64_t* to, std:
   }
 }
 
+// Whether every output reads an input, whatever the size of the map.
+bool all_read_inside(const Window& window) {
+  bool inside = true;
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    inside = inside && window.dilation[axis] == 1 && window.padding[axis] < window.kernel[axis];
+  }
+  return inside;
+}
+
 }  // namespace
 
 void Bits::clear() { std::fill(data_.begin(), data_.end(), 0); }
@@ -67,7 +76,15 @@ void Bits::add(const Bits& other) {
   for (std::size_t i = 0; i < data_.size(); ++i) data_[i] |= other.data_[i];
 }
 
+void flatten(const Bits& in, Bits& out) {
+  out.clear();
+  for (std::size_t y = 0; y < in.rows(); ++y) {
+    or_up(in.row(y), in.words(), y * in.columns(), out.row(0), out.words());
+  }
+}
+
 void dilate(const Window& window, const Bits& in, Bits& out, std::vector<std::uint64_t>& scratch) {
+  if (in.all() && all_read_inside(window)) return out.fill();
   out.clear();
   // Rows of the input that are not empty mark the rows of the output that read them; then each such
   // row gathers its inputs, shifted into padded columns, and folds the taps onto one another.

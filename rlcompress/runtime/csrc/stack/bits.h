@@ -29,6 +29,7 @@ class Bits {
   void clear();
   void fill();
   bool any() const;
+  bool all() const { return count() == rows_ * columns_; }
   std::size_t count() const;
   bool get(std::size_t y, std::size_t x) const { return (row(y)[x / 64] >> x % 64 & 1) != 0; }
   void drop(std::size_t y, std::size_t x) { row(y)[x / 64] &= ~(std::uint64_t{1} << x % 64); }
@@ -41,6 +42,9 @@ class Bits {
   std::size_t words_ = 0;
   std::vector<std::uint64_t> data_;
 };
+
+// One row of all positions.
+void flatten(const Bits& in, Bits& out);
 
 // Sets in `out` exactly the outputs that read an input in `in`. `scratch` grows once.
 void dilate(const Window& window, const Bits& in, Bits& out, std::vector<std::uint64_t>& scratch);

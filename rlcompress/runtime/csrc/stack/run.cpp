@@ -47,8 +47,7 @@ void Plan::find_dirty(std::size_t stage, Slot& slot) {
     return todo.fill();  // behind a linear stage: one position
   }
   if (before.rows() * before.columns() != todo.columns()) return todo.fill();
-  todo.clear();
-  for_each(before, [&](std::size_t y, std::size_t x) { todo.set(0, y * before.columns() + x); });
+  flatten(before, todo);
 }
 
 void Plan::list_spots(const Bits& todo, const Tables& tables, const float* in, float* out) {

@@ -85,7 +85,9 @@ def job_directories(root: Path) -> Iterator[Path]:
         yield Path(root)
         return
     for entry in found:
-        if entry.is_dir(follow_symlinks=False) and entry.name not in _SKIPPED:
+        # A launcher keeps its own files there as well, in folders that are hidden.
+        aside = entry.name in _SKIPPED or entry.name.startswith(".")
+        if entry.is_dir(follow_symlinks=False) and not aside:
             yield from job_directories(Path(entry.path))
 
 

@@ -1,4 +1,5 @@
 import os
+import pickle
 import signal
 
 import pytest
@@ -48,3 +49,9 @@ def test_whoever_listened_before_is_called_as_well():
         assert len(heard) == 2
     finally:
         signal.signal(signal.SIGUSR2, before)
+
+
+def test_an_interruption_travels_between_processes():
+    """From a worker to the sweep; a class whose arguments pickle does not know would be lost."""
+    found = pickle.loads(pickle.dumps(Interrupted(signal.SIGTERM, "saved")))
+    assert (str(found), found.code) == ("saved (SIGTERM)", 143)

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 
 import pytest
 
@@ -31,12 +32,14 @@ def test_every_state_is_told_apart(tmp_path):
     (failed / "error.txt").write_text("Traceback\n  somewhere\nValueError: sparsity is too high\n")
     running = job(tmp_path, "b/1")
     (tmp_path / "trunks" / "x" / ".hydra").mkdir(parents=True)
+    (tmp_path / ".submitit" / "1" / ".hydra").mkdir(parents=True)
     with locked(running):
         found = read_status(tmp_path, expected=6)
     assert [j.path.name for j in found.jobs] == ["0", "1", "0", "1"]
     assert [j.state for j in found.jobs] == ["done", "stopped", "failed", "running"]
     assert found.of("stopped")[0].step == 200
     assert found.of("failed")[0].reason == "ValueError: sparsity is too high"
+    assert found.of("running")[0].reason == f"process {os.getpid()} on {socket.gethostname()}"
     assert found.left == 2
     # One running job, half done; two left, one to resume, one to try again.
     assert found.seconds_left() == pytest.approx(60 * 4.5)

@@ -31,7 +31,8 @@ class _Slot:
         self.changes: list[torch.Tensor] = []
         self.planes: list[torch.Tensor] = []  # the first layer's share of each lag
         self.values: list[torch.Tensor] = []  # per stage (h, w, c)
-        self.sums: dict[int, torch.Tensor] = {}
+        self.sums: dict[int, torch.Tensor] = {}  # of each linear stage, piece by piece
+        self.vectors: dict[int, torch.Tensor] = {}  # what linear stages behind others read
         self.masks: list[torch.Tensor] = []
 
 
@@ -233,7 +234,7 @@ class TorchPlan:
         assert weight is not None and bias is not None
         channels = self.frame_shape[0]
         shares = weight.reshape(-1, lags, channels, weight.shape[1])
-        union: torch.Tensor | None = None
+        union = torch.zeros(stage.out_shape[1:], dtype=torch.bool, device=self.like.device)
         for lag in range(lags):
             todo = dilate(stage.window, slot.changes[lag])
             todo = torch.ones_like(todo) if fresh else todo
@@ -244,8 +245,7 @@ class TorchPlan:
                 slot.planes.append(new)
             else:
                 slot.planes[lag] = torch.where(todo[..., None], new, slot.planes[lag])
-            union = todo if union is None else union | todo
-        assert union is not None
+            union |= todo
         slot.masks.append(union)
         total = slot.planes[0] + bias
         for plane in slot.planes[1:]:
@@ -258,26 +258,27 @@ class TorchPlan:
         stage = self.layout.stages[index]
         weight, bias = self.weights[index], self.biases[index]
         assert weight is not None and bias is not None
-        count, width = stage.blocks
-        flat = source.reshape(-1)
-        old = slot.sums.get(-1 - index)
-        if count == dirty.numel():
-            todo = dirty.reshape(-1)
-        else:  # a vector: its blocks are compared with what they were
-            padded = F.pad(flat, (0, count * width - flat.numel())).reshape(count, width)
-            todo = torch.ones(count, dtype=torch.bool, device=flat.device)
-            if not fresh and old is not None:
-                todo = (padded != old).any(1)
-            slot.sums[-1 - index] = padded
-        slot.masks.append(torch.ones_like(todo)[None] if fresh else todo[None])
-        pieces = weight.shape[0]
+        flat, pieces = source.reshape(-1), weight.shape[0]
+        todo = self._dirty_blocks(slot, index, flat, dirty, fresh)
+        slot.masks.append(todo[None])
         flat = F.pad(flat, (0, pieces * weight.shape[1] - flat.numel()))
-        flags = F.pad(todo, (0, pieces * BLOCKS - count)).reshape(pieces, BLOCKS).any(1)
-        if fresh or index not in slot.sums:
-            flags = torch.ones_like(flags)
+        flags = F.pad(todo, (0, pieces * BLOCKS - len(todo))).reshape(pieces, BLOCKS).any(1)
+        if fresh:
             slot.sums[index] = weight.new_zeros((pieces, weight.shape[2]))
         for piece in flags.nonzero().flatten().tolist():
             part = flat[piece * weight.shape[1] : (piece + 1) * weight.shape[1]]
             slot.sums[index][piece] = part @ weight[piece]
         new = activated(stage, slot.sums[index].sum(0) + bias)[None, None]
         return self._store(slot, index, new, torch.ones_like(new[..., 0], dtype=torch.bool), fresh)
+
+    def _dirty_blocks(
+        self, slot: _Slot, index: int, flat: torch.Tensor, dirty: torch.Tensor, fresh: bool
+    ) -> torch.Tensor:
+        """Which blocks of its input a linear stage has to sum again."""
+        count, width = self.layout.stages[index].blocks
+        todo = torch.ones(count, dtype=torch.bool, device=flat.device)
+        if count == dirty.numel():  # a map, position by position
+            return todo if fresh else dirty.reshape(-1)
+        blocks = F.pad(flat, (0, count * width - flat.numel())).reshape(count, width)
+        before, slot.vectors[index] = slot.vectors.get(index), blocks
+        return todo if fresh or before is None else (blocks != before).any(1)

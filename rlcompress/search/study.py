@@ -55,8 +55,8 @@ class Trials:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.directory = Path(settings.directory) / "trials"
-        self.directory.mkdir(parents=True, exist_ok=True)
         self._optuna = found = optuna()
+        self.directory.mkdir(parents=True, exist_ok=True)
         path = str(Path(settings.directory) / STUDY)
         backend = found.storages.journal.JournalFileBackend(path)
         lower = settings.hopeless

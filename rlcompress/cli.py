@@ -58,11 +58,11 @@ class EntryPoint(Generic[S]):
 
 
 class _Reported(Exception):
-    """An error that has been printed; carries the exit code out of hydra."""
+    """An error that has been printed where it happened; carries the exit code out of hydra."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
+    def __init__(self, code: int, line: str, process: int) -> None:
+        super().__init__(code, line, process)
+        self.code, self.line, self.process = code, line, process
 
 
 def config_dir() -> Path:
@@ -90,6 +90,9 @@ def run(entry: EntryPoint[Any]) -> int:
             sys.argv[1:] = expanded(sys.argv[1:], config_dir(), entry.name)
             task()
     except _Reported as error:
+        if error.process != os.getpid():
+            # A job's own output may be in a file on another machine.
+            _say(error.line)
         return error.code
     except BrokenPipeError:
         # Whoever read our output (head, less) has seen enough.
@@ -175,10 +178,11 @@ def _where() -> str:
 
 def _expected(line: str, code: int, directory: Path) -> _Reported:
     """Report what went wrong; a job of a sweep keeps its line, for who looks at the sweep later."""
-    _say(_where() + line)
+    said = _where() + line
+    _say(said)
     if _where():
         _keep(f"{line}\n", directory)
-    return _Reported(code)
+    return _Reported(code, said, os.getpid())
 
 
 def _unexpected(error: Exception, directory: Path) -> _Reported:
@@ -191,7 +195,7 @@ def _unexpected(error: Exception, directory: Path) -> _Reported:
         kept = _keep(text, directory)
         line += f" (traceback in {kept})" if kept else " (hydra.verbose=true shows the traceback)"
     _say(line)
-    return _Reported(FAILED)
+    return _Reported(FAILED, line, os.getpid())
 
 
 def _keep(text: str, directory: Path) -> Path | None:

@@ -117,3 +117,14 @@ def test_joblib(alone, tmp_path):
     assert not (directory / "0" / "summary.json").exists()
     ended(start(directory, *words), directory)
     assert_same_sweep(directory, alone)
+
+
+def test_a_job_that_fails_elsewhere_says_why_here(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    directory = tmp_path / "sweep"
+    words = (*SWEEP, "hydra/launcher=joblib", "sparsity=1.5,0.8", "seed=0")
+    sweep = start(directory, *(word for word in words if word != "seed=0,1"))
+    assert sweep.wait(200) == 2
+    last = said(directory).splitlines()[-1]
+    assert last.startswith("error: job 0 (") and "sparsity must be" in last
+    assert (directory / "1" / "summary.json").exists()

@@ -12,7 +12,7 @@ namespace rlcompress::stack {
 
 enum class Function : std::uint8_t { None, Relu, Tanh };
 
-constexpr std::size_t kSlack = 16;   // floats behind every buffer that vector loads may touch
+constexpr std::size_t kSlack = 32;   // floats behind every buffer: a vector read in blocks of 16, and a load more
 constexpr std::size_t kBlock = 32;   // positions whose partial sums are kept as one
 constexpr std::size_t kChannels = 8;  // channels of a map are padded to a multiple of this
 

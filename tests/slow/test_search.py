@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rlcompress.search.study import Trials
 from rlcompress.training.sweep_status import job_directories
+from tests.search.test_search import ASKED
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +60,42 @@ def test_killed_and_started_again_twice_at_once(tmp_path):
     for best in found["best"]:
         assert 0.5 <= best["sparsity"] <= 0.9
         assert best["difference"] > -0.1
+
+
+@pytest.fixture
+def asked(tmp_path):
+    pytest.importorskip("optuna")
+    return replace(ASKED, directory=str(tmp_path / "search"), trials=2)
+
+
+def test_a_trial_without_hope_is_told_from_one_that_has_some(asked):
+    trials = Trials(asked)
+    with trials.claimed() as trial:
+        trials.choose(trial)
+        assert not trials.hopeless(trial, -0.2, 100)
+        assert trials.hopeless(trial, -0.6, 200)
+        trials.tell(trial, None)
+    (ended,) = trials.ended()
+    assert ended.state.name == "PRUNED"
+    assert trials.best() == []
+
+
+def test_an_abandoned_trial_is_taken_up_with_its_choices_and_a_held_one_is_not(asked):
+    first, second = Trials(asked), Trials(asked)
+    with first.claimed() as abandoned:
+        chosen = first.choose(abandoned)
+    with second.claimed() as taken:
+        assert taken.number == abandoned.number
+        assert second.choose(taken) == chosen
+        with first.claimed() as other:
+            assert other.number == 1
+            first.choose(other)
+            first.fail(other, "no luck")
+        second.tell(taken, [chosen.sparsity], verdict="undecided")
+    with first.claimed() as none:
+        assert none is None
+    assert [trial.state.name for trial in second.ended()] == ["COMPLETE", "FAIL"]
+    assert [trial.number for trial in first.best()] == [0]
 
 
 def test_a_front_of_return_bytes_and_latency(tmp_path):

@@ -1,13 +1,16 @@
 """Searches in one environment with several seeds; a line of ``results/<env>.jsonl`` for each seed.
 
     python experiments/binary/run.py CartPole-v1 0 1 2 3 4 5 6 7 8 9
+    python experiments/binary/run.py MountainCar-v0 0 1 2 3 encoder.edges=16
 
-Seeds that are in the file already are left out, so a run that was cut off goes on.
+Seeds that are in the file already are left out, so a run that was cut off goes on. With other
+settings (key=value) the line goes to ``results/tried.jsonl``, without its curve.
 """
 
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,14 @@ HERE = Path(__file__).parent
 CHANGES: dict[str, dict[str, Any]] = {
     "CartPole-v1": {},
     "Acrobot-v1": {"nes": {"population": 128, "gradient": "plain", "learning_rate": 20.0}},
-    "MountainCar-v0": {"nes": {"population": 256, "gradient": "plain", "learning_rate": 20.0}},
+    # Returns scatter by 30 with coarse edges: more of them, and a thousand episodes to believe.
+    "MountainCar-v0": {
+        "map_episodes": 50,
+        "stop_return": -108.0,
+        "stop_episodes": 1000,
+        "encoder": {"edges": 32},
+        "nes": {"population": 256, "gradient": "plain", "learning_rate": 20.0},
+    },
     "LunarLander-v3": {
         "hidden": [],
         "generations": 60,
@@ -34,20 +44,21 @@ CHANGES: dict[str, dict[str, Any]] = {
 """What differs from ``conf/binary.yaml``, by environment."""
 
 
-def settings(env_id: str, seed: int) -> Settings:
+def settings(env_id: str, seed: int, changes: Sequence[str] = ()) -> Settings:
     """The configuration of a run as the entry point would make it."""
     base = OmegaConf.load(HERE.parents[1] / "conf" / "binary.yaml")
     del base["defaults"], base["hydra"]
-    merged = OmegaConf.merge(OmegaConf.structured(Settings), base, CHANGES[env_id])
+    asked = OmegaConf.from_dotlist(list(changes))
+    merged = OmegaConf.merge(OmegaConf.structured(Settings), base, CHANGES[env_id], asked)
     found = OmegaConf.to_object(merged)
     assert isinstance(found, Settings)
     found.env, found.seed = env_id, seed
     return found
 
 
-def one(env_id: str, seed: int) -> dict[str, Any]:
+def one(env_id: str, seed: int, changes: Sequence[str] = ()) -> dict[str, Any]:
     """A search to its end, and what MAP and the best individual do in 100 fresh episodes."""
-    asked = settings(env_id, seed)
+    asked = settings(env_id, seed, changes)
     parts = assemble(asked)
     evolution, start = parts.evolution, time.perf_counter()
     rows, stop = [], None
@@ -75,15 +86,20 @@ def one(env_id: str, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    env_id, seeds = sys.argv[1], [int(word) for word in sys.argv[2:]]
-    path = HERE / "results" / f"{env_id}.jsonl"
+    env_id, words = sys.argv[1], sys.argv[2:]
+    changes = [word for word in words if "=" in word]
+    path = HERE / "results" / ("tried.jsonl" if changes else f"{env_id}.jsonl")
     path.parent.mkdir(exist_ok=True)
     lines = path.read_text().splitlines() if path.exists() else []
-    done = {json.loads(line)["seed"] for line in lines}
-    for seed in seeds:
-        if seed in done:
+    rows = [json.loads(line) for line in lines]
+    done = {(row["env"], row["seed"], *row.get("changes", ())) for row in rows}
+    for seed in (int(word) for word in words if word not in changes):
+        if (env_id, seed, *changes) in done:
             continue
-        found = one(env_id, seed)
+        found = one(env_id, seed, changes)
+        if changes:
+            del found["curve"]
+            found["changes"] = changes
         with path.open("a") as file:
             file.write(json.dumps(found) + "\n")
         print(env_id, seed, found["generations"], found["stop"], found["map"], found["seconds"])

@@ -18,7 +18,7 @@ from rlcompress.compress.course import ROUNDS, Course
 from rlcompress.compress.gather import Gatherer
 from rlcompress.compress.matching import Likeness
 from rlcompress.compress.recorded import Recorded
-from rlcompress.compress.saliency import saliency
+from rlcompress.compress.saliency import RunningSaliency
 from rlcompress.compress.student import Student
 from rlcompress.compress.teacher import Teacher
 from rlcompress.pruning.criteria import CRITERIA
@@ -30,6 +30,7 @@ ACTION = "action"
 """The criterion that judges a weight by what the action loses with it."""
 
 _SALIENCY_VECTORS, _SALIENCY_IMAGES = 2048, 32
+_MEMORY_IMAGES = 0.95
 _HALF_LIFE = 0.99
 
 
@@ -80,6 +81,7 @@ class Lesson:
         if base is not None:
             self.student.load_state_dict(base)
         self._matching = teacher.matching
+        self._saliency = RunningSaliency(_MEMORY_IMAGES if teacher.image else 0.0)
 
     @property
     def done(self) -> bool:
@@ -146,6 +148,7 @@ class Lesson:
             "float_state": self.float_state,
             "generator": self._generator.bit_generator.state,
             "signs": self._signs.get_state(),
+            "saliency": self._saliency.state_dict(),
             "gatherer": None if self._gatherer is None else self._gatherer.state_dict(),
         }
 
@@ -158,6 +161,7 @@ class Lesson:
         self.student.load_state_dict(state["student"])
         self._generator.bit_generator.state = state["generator"]
         self._signs.set_state(state["signs"])
+        self._saliency.load_state_dict(state["saliency"], self._teacher.model.device)
         self._matching = replace(self._matching, temperature=state["temperature"])
         if self._gatherer is None:
             return None
@@ -201,7 +205,9 @@ class Lesson:
                 if isinstance(weight, torch.Tensor)
             }
         count = _SALIENCY_IMAGES if self._teacher.image else _SALIENCY_VECTORS
-        return saliency(self.student.actor, self._matching, self._sample(count), self._signs)
+        actor, seen = self.student.actor, self._sample(count)
+        self._saliency.update_(actor, self._matching, seen, self._signs)
+        return self._saliency.worth(actor)
 
     def _quantise(self) -> None:
         self.float_state = self.student.state_dict()

@@ -10,6 +10,7 @@ a small input, and a unit that nothing reads for as important as any.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,10 +20,61 @@ from rlcompress.compress.matching import Matching
 from rlcompress.sb3.actors import Actor
 
 
+class RunningSaliency:
+    """Worth of every weight, where E[(dy/dw)^2] is remembered from one mask update to the next.
+
+    A few dozen images say nothing about the many weights of a dense layer whose inputs they do not
+    excite; those of many updates do. ``memory`` is the part of what was known that stays with each
+    update, 0 for none: enough where every update sees thousands of observations.
+    """
+
+    def __init__(self, memory: float) -> None:
+        self._memory = memory
+        self._known: dict[str, torch.Tensor] = {}
+        self._amount = 0.0
+
+    def update_(
+        self, actor: Actor, matching: Matching, prepared: torch.Tensor, generator: torch.Generator
+    ) -> None:
+        """Learn from the observations of one update."""
+        new = sensitivity(actor, matching, prepared, generator)
+        self._amount = self._memory * self._amount + (1.0 - self._memory)
+        for name, squares in new.items():
+            known = self._known.get(name)
+            old = torch.zeros_like(squares) if known is None else self._memory * known
+            self._known[name] = old + (1.0 - self._memory) * squares
+
+    def worth(self, actor: Actor) -> dict[str, torch.Tensor]:
+        """Worth of the weights as they are now, by layer; never negative."""
+        return {
+            name: _weight(actor.layers[name]).square() * (squares / self._amount)
+            for name, squares in self._known.items()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is known; empty without a memory."""
+        known = {name: squares.cpu().clone() for name, squares in self._known.items()}
+        return {"known": known if self._memory else {}, "amount": self._amount}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on from ``state_dict()``."""
+        self._known = {name: squares.to(device) for name, squares in state["known"].items()}
+        self._amount = float(state["amount"])
+
+
 def saliency(
     actor: Actor, matching: Matching, prepared: torch.Tensor, generator: torch.Generator
 ) -> dict[str, torch.Tensor]:
-    """Worth of every weight of the actor's layers, by name; never negative."""
+    """Worth of every weight of the actor's layers on these observations alone."""
+    found = RunningSaliency(0.0)
+    found.update_(actor, matching, prepared, generator)
+    return found.worth(actor)
+
+
+def sensitivity(
+    actor: Actor, matching: Matching, prepared: torch.Tensor, generator: torch.Generator
+) -> dict[str, torch.Tensor]:
+    """E[(dy/dw)^2] of every weight of the actor's layers, by name."""
     inputs: dict[str, torch.Tensor] = {}
     outputs: dict[str, torch.Tensor] = {}
 
@@ -46,7 +98,7 @@ def saliency(
     gradients = torch.autograd.grad((effect * signs).sum(), list(outputs.values()))
     with torch.no_grad():
         return {
-            name: _weight(layer).square() * _mean_square(layer, inputs[name], gradient)
+            name: _mean_square(layer, inputs[name], gradient)
             for (name, layer), gradient in zip(_named(actor, outputs), gradients, strict=True)
         }
 

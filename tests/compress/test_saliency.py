@@ -4,7 +4,7 @@ from stable_baselines3 import DQN
 from torch import nn
 
 from rlcompress.compress.matching import Matching
-from rlcompress.compress.saliency import _mean_square, saliency
+from rlcompress.compress.saliency import RunningSaliency, _mean_square, saliency, sensitivity
 from rlcompress.sb3.actors import actor_of
 from tests.sb3.models import make_model
 from tests.sb3.odd_envs import register
@@ -64,6 +64,30 @@ def test_it_says_what_taking_a_weight_away_changes():
         change = (matching.effect(actor.forward(observations)) - before).square().mean()
         weight[0, 5] = kept
     np.testing.assert_allclose(float(found["action_net"][0, 5]), float(change), rtol=1e-4)
+
+
+def test_what_was_seen_before_counts_by_its_age():
+    model = make_model("SAC")
+    actor, matching = actor_of(model), Matching.of(actor_of(model), model.action_space)
+    seen = [torch.randn(32, 3) for _ in range(3)]
+
+    def signs():
+        return torch.Generator().manual_seed(0)
+
+    squares = [sensitivity(actor, matching, one, signs())["mu"] for one in seen]
+    running = RunningSaliency(0.5)
+    for one in seen:
+        running.update_(actor, matching, one, signs())
+    mean = (0.25 * squares[0] + 0.5 * squares[1] + squares[2]) / 1.75
+    weight = actor.layers["mu"].weight.detach().clone()
+    torch.testing.assert_close(running.worth(actor)["mu"], weight.square() * mean)
+    # Weights may have moved since; what the action feels of them is what is remembered.
+    with torch.no_grad():
+        actor.layers["mu"].weight.mul_(2.0)
+    torch.testing.assert_close(running.worth(actor)["mu"], 4.0 * weight.square() * mean)
+    again = RunningSaliency(0.5)
+    again.load_state_dict(running.state_dict(), torch.device("cpu"))
+    torch.testing.assert_close(again.worth(actor)["mu"], running.worth(actor)["mu"])
 
 
 def test_images():

@@ -12,7 +12,8 @@ class Settings:
     """Everything ``python -m rlcompress.search`` understands.
 
     ``margin`` is what may be lost of the dense return; ``hopeless`` the relative difference from
-    dense runs below which a trial is stopped, null for never; ``train`` further words for the runs.
+    dense runs below which a trial is stopped, null for never (at most minus the margin times the
+    seeds: one seed has to lose it for all); ``train`` further words for the runs.
     """
 
     env: str

@@ -60,6 +60,9 @@ class Trials:
         path = str(Path(settings.directory) / STUDY)
         backend = found.storages.journal.JournalFileBackend(path)
         lower = settings.hopeless
+        if lower is not None:
+            # One seed must lose the margin of all of them by itself, or there is hope yet.
+            lower = min(lower, -settings.margin * settings.seeds)
         self._study = found.create_study(
             storage=found.storages.JournalStorage(backend),
             study_name=settings.objective,

@@ -80,6 +80,14 @@ def test_a_trial_without_hope_is_told_from_one_that_has_some(asked):
     assert trials.best() == []
 
 
+def test_of_many_seeds_one_bad_one_leaves_hope(asked):
+    trials = Trials(replace(asked, seeds=10))
+    with trials.claimed() as trial:
+        trials.choose(trial)
+        assert not trials.hopeless(trial, -0.9, 100)
+        assert trials.hopeless(trial, -1.1, 200)
+
+
 def test_an_abandoned_trial_is_taken_up_with_its_choices_and_a_held_one_is_not(asked):
     first, second = Trials(asked), Trials(asked)
     with first.claimed() as abandoned:

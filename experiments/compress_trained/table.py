@@ -8,7 +8,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def cells(row: dict) -> list[str]:
     """One run as the table shows it."""
-    paired, student, teacher = row["paired"], row["rows"][1], row["rows"][0]
+    paired, student, teacher = row["paired"], row["compared"][1], row["compared"][0]
     likeness = row["likeness"]
     if likeness["agreement"] < 1 or "Pong" in row["env"] or "CartPole" in row["env"]:
         actions = f"{100 * likeness['agreement']:.1f} % agree"
@@ -17,7 +17,7 @@ def cells(row: dict) -> list[str]:
     ratio = f"{100 * paired['ratio']:.1f} %" if paired["teacher"] > 0 else ""
     difference = f"{paired['difference']:+.1f} ± {paired['half_width']:.1f}"
     worst = f"{paired['worst_student']:.0f} ({paired['worst_teacher']:.0f})"
-    asked = f"{row['found_sparsity']:g}" + (" (auto)" if row["sparsity"] == "auto" else "")
+    asked = f"{row['sparsity']:g}" + (" (auto)" if row["asked_sparsity"] == "auto" else "")
     return [
         row["model"].removesuffix(".zip"),
         asked,

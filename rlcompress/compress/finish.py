@@ -95,10 +95,15 @@ def _show(session: Session, ending: Ending) -> None:
 
 def _summary(session: Session, ending: Ending) -> dict[str, Any]:
     wall, cpu = session.spent
+    about = session.plan.about()
     return {
-        **session.plan.about(),
-        "found_sparsity": ending.found.sparsity,
-        "rows": [asdict(line) for line in ending.lines],
+        **about,
+        "asked_sparsity": about["sparsity"],
+        "sparsity": ending.found.sparsity,
+        "total_timesteps": session.clock,
+        "length": session.clock,
+        "rows": _rows(session, ending),
+        "compared": [asdict(line) for line in ending.lines],
         "paired": None if ending.paired is None else _paired(ending.paired),
         "likeness": asdict(ending.likeness),
         "attempts": [_attempt(one) for one in session.outcomes],
@@ -108,6 +113,19 @@ def _summary(session: Session, ending: Ending) -> dict[str, Any]:
         "layers": [asdict(layer) for layer in ending.layers],
         "timing": {"wall_s": wall, "cpu_s": cpu},
     }
+
+
+def _rows(session: Session, ending: Ending) -> list[dict[str, Any]]:
+    """Teacher and student as the rows of any run; none where nothing was played."""
+    if ending.paired is None:
+        return []
+    final = session.plan.final_variant(ending.found.sparsity)
+    teacher, student = ending.lines
+    return [
+        teacher.as_row("dense", 0),
+        student.as_row(final, session.clock),
+        student.as_row(".rlc", session.clock),
+    ]
 
 
 def layer_report(model: Any) -> tuple[LayerReport, ...]:

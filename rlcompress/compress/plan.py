@@ -72,6 +72,12 @@ class Plan:
         outputs = teacher.values(example).shape[1]
         return Recorded(teacher.shape, dtype, outputs, limit=limit)
 
+    def final_variant(self, sparsity: float) -> str:
+        """What a student is at the end of the run: quantised, ptq, pruned or dense."""
+        if self.ptq:
+            return "ptq"
+        return "quantised" if self.wish.quantise else "pruned" if sparsity > 0 else "dense"
+
     def about(self) -> dict[str, str | int | float | bool]:
         """The decisions that a reader of results wants to sort by; JSON-able."""
         settings = self.settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -32,6 +33,22 @@ class Line:
     paper_factor: float | None
     engine_us: float
     sb3_us: float | None
+
+    def as_row(self, variant: str, step: int) -> dict[str, Any]:
+        """The same under the names that the rows of every run have, after ``step`` steps."""
+        return {
+            "variant": variant,
+            "checkpoint": "last",
+            "step": step,
+            "return_mean": self.return_mean,
+            "return_std": self.return_std,
+            "episodes": self.episodes,
+            "weights": self.weights,
+            "weights_kept": self.kept,
+            "paper_factor": self.paper_factor,
+            "size_bytes": self.size_bytes,
+            "honest_factor": self.honest_factor,
+        }
 
 
 def show(lines: Sequence[Line], title: str, console: Console) -> None:

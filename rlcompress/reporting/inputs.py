@@ -138,6 +138,8 @@ def _read(path: Path, name: str) -> Run:
         run = _run(path, name, summary, overrides)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unusable(f"{SUMMARY} is not a run's: {type(error).__name__} {error}") from None
+    if not run.results:
+        raise Unusable("it played no episodes: there are no returns to compare")
     _check_finite(run)
     return run
 

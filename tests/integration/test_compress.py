@@ -13,9 +13,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from rlcompress import CompressedPolicy, Engine
 from rlcompress.compress import __main__ as compress
 from rlcompress.export import __main__ as export
+from rlcompress.probe.source import open_source
 from rlcompress.quantization.state import is_prepared
+from rlcompress.reporting.inputs import read_runs
 from rlcompress.sb3.actors import actor_of
 from rlcompress.sb3.checkpoint import load
+from tests.integration.test_report import report_main
 from tests.sb3.models import ALGORITHMS, CASES, algorithm, make_model
 
 SMALL = (
@@ -69,9 +72,9 @@ def summary_of(directory):
 def without_times(summary):
     rows = [
         {name: value for name, value in row.items() if not name.endswith("_us")}
-        for row in (*summary["rows"], *summary["attempts"])
+        for row in (*summary["compared"], *summary["attempts"])
     ]
-    return {**summary, "timing": None, "rows": rows, "attempts": None}
+    return {**summary, "timing": None, "compared": rows, "attempts": None}
 
 
 def test_a_compression_is_a_run(done):
@@ -87,9 +90,9 @@ def test_a_compression_is_a_run(done):
     }
     assert list(done.glob("events.out.tfevents.*"))
     summary = summary_of(done)
-    assert (summary["sparsity"], summary["found_sparsity"]) == (0.8, 0.8)
-    assert [row["variant"] for row in summary["rows"]] == ["teacher", "student"]
-    assert summary["rows"][1]["kept"] == round(0.2 * summary["rows"][1]["weights"])
+    assert (summary["sparsity"], summary["asked_sparsity"]) == (0.8, 0.8)
+    assert [row["variant"] for row in summary["compared"]] == ["teacher", "student"]
+    assert summary["compared"][1]["kept"] == round(0.2 * summary["compared"][1]["weights"])
     assert summary["rows"][1]["size_bytes"] < summary["rows"][0]["size_bytes"]
     assert summary["paired"]["episodes"] == 3
     assert summary["parity"]["violations"] == 0
@@ -197,8 +200,23 @@ def test_one_shot(zips, tmp_path):
     assert compress_main(tmp_path, *arguments, *SMALL) == 0
     summary = summary_of(tmp_path)
     assert summary["criterion"] == "magnitude"
-    assert summary["rows"][1]["kept"] == round(0.5 * summary["rows"][1]["weights"])
+    assert summary["compared"][1]["kept"] == round(0.5 * summary["compared"][1]["weights"])
     assert is_prepared(actor_of(load(tmp_path / "actor.zip")).root)
+
+
+def test_report_and_probe_read_a_compression(done, tmp_path):
+    """Beside its teacher: dense at the beginning, the artifact at the end."""
+    inputs = read_runs(str(done))
+    (run,) = inputs.runs
+    assert not inputs.skipped
+    assert (run.env, run.algo, run.final) == ("Pendulum-v1", "sac", "quantised")
+    dense, small = run.result("dense"), run.result("quantised")
+    assert small.weights_kept == round(0.2 * dense.weights)
+    assert small.size_bytes < dense.size_bytes
+    assert run.result(".rlc") is not None
+    assert report_main(f"runs={done}", f"out={tmp_path}", "resamples=200", "files=false") == 0
+    assert "Pendulum-v1" in (tmp_path / "report.html").read_text()
+    assert open_source(done).policy.meta["env_id"] == "Pendulum-v1"
 
 
 @pytest.mark.parametrize("method", ["distill", "oneshot"])
@@ -211,7 +229,7 @@ def test_a_search_ends_with_a_table_and_a_figure(method, zips, tmp_path, capsys)
     assert {"teacher", "check", "confirmation", ".rlc"} == {row["variant"] for row in rows}
     summary = summary_of(tmp_path)
     tried = [attempt["course"]["final"] for attempt in summary["attempts"]]
-    assert summary["found_sparsity"] in tried
+    assert summary["sparsity"] in tried and summary["asked_sparsity"] == "auto"
     assert len(set(tried)) > 1
     assert (tmp_path / "pareto.png").stat().st_size > 1000
 
@@ -222,7 +240,7 @@ def test_fine_tuning(name, zips, tmp_path):
     short = ("finetune.total_timesteps=200", "finetune.fill=50", "finetune.buffer_size=100")
     assert compress_main(tmp_path, *arguments, *short, *SMALL, "sparsity=0.7") == 0
     summary = summary_of(tmp_path)
-    assert summary["rows"][1]["kept"] == round(0.3 * summary["rows"][1]["weights"])
+    assert summary["compared"][1]["kept"] == round(0.3 * summary["compared"][1]["weights"])
     assert summary["attempts"][0]["course"]["steps"] == 200
     assert is_prepared(actor_of(load(tmp_path / "actor.zip")).root)
 

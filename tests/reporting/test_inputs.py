@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rlcompress.reporting.inputs import read_runs
@@ -28,6 +30,16 @@ def test_runs_are_found_at_any_depth_in_the_order_of_their_numbers(tmp_path):
     inputs = read_runs(str(tmp_path))
     assert [run.name for run in inputs.runs] == ["a/9", "a/10", "b/c/1"]
     assert [run.name for run in read_runs(f"{tmp_path}/a/*").runs] == ["9", "10"]
+
+
+def test_a_run_that_played_nothing_is_skipped(tmp_path):
+    """A compression of recorded observations, for one."""
+    run = write_run(tmp_path / "logs")
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps({**summary, "rows": []}))
+    assert reasons(read_runs(str(tmp_path))) == {
+        "logs": "it played no episodes: there are no returns to compare"
+    }
 
 
 def test_what_cannot_be_used_is_named(tmp_path):

@@ -34,6 +34,7 @@ def test_runs_are_found_at_any_depth_in_the_order_of_their_numbers(tmp_path):
 
 def test_a_run_that_played_nothing_is_skipped(tmp_path):
     """A compression of recorded observations, for one."""
+    write_run(tmp_path / "good")
     run = write_run(tmp_path / "logs")
     summary = json.loads((run / "summary.json").read_text())
     (run / "summary.json").write_text(json.dumps({**summary, "rows": []}))

@@ -85,6 +85,26 @@ def test_random_kills(name, n_envs, tmp_path):
     assert len(set(killed_after_step)) >= 6, killed_after_step
 
 
+def test_kills_of_a_compiled_run(tmp_path):
+    """Traced and compiled anew after every kill, and still the same numbers to the end."""
+    overrides = [*SHORT, "env=Pendulum-v1", "training=fast", "total_timesteps=5200"]
+    overrides += ["extra_timesteps=300", "pruning.updates=15", "sac.net_arch=[16,16]"]
+    overrides += ["sac.learning_starts=60", "sac.batch_size=16", "eval_freq=900"]
+    overrides += ["checkpoint_freq=200"]
+    directory, alone = tmp_path / "run", tmp_path / "alone"
+    assert killed_from_outside(alone, 0, 600, *overrides) == 0
+    assert "the update is compiled" in (tmp_path / "alone.log").read_text()
+    again, kills = overrides, 0
+    for step in (200, 1200, 3000, 5000, 5200):
+        status = killed_from_outside(directory, step, 0.2, *again)
+        kills += status == -signal.SIGKILL
+        again = ["resume=true"]
+    assert kills >= 3
+    if not (directory / "summary.json").exists():
+        assert killed_from_outside(directory, 0, 600, "resume=true") == 0
+    assert_same(directory, alone)
+
+
 @pytest.fixture(scope="module")
 def hopper_alone(tmp_path_factory):
     directory = tmp_path_factory.mktemp("alone") / "run"

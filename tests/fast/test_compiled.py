@@ -1,6 +1,7 @@
 """What torch makes of the traced updates is still SB3's update; compiling takes seconds each."""
 
 import pytest
+import torch
 
 from rlcompress.fast.accelerate import accelerate_, is_fast
 from rlcompress.fast.engine import FastOptions
@@ -8,11 +9,36 @@ from tests.fast.twins import KINDS, furthest, prepared, train, twins
 
 
 def check(name, kind):
+    """Equal to 1e-5 after 100 updates, but where rounding makes the last bit of SB3's own matter.
+
+    A value next to a rounding boundary goes the other way for a difference in its last bit, by a
+    whole step, and Adam makes of that what it makes of any gradient. How far that leads is measured
+    on SB3 itself, begun from weights that differ in their last bit.
+    """
     plain, fast = twins(name, kind, compiled=True)
     for model in (plain, fast):
-        train(model, 100)
+        train(model, 5)
+    assert furthest(plain, fast) < 1e-6
+    for model in (plain, fast):
+        train(model, 95)
     assert fast._n_updates == 100
-    assert furthest(plain, fast) < 1e-5
+    found = furthest(plain, fast)
+    if found >= 1e-5:
+        assert kind in ("quantised", "both")
+        assert found < 2 * max(led_astray(name, kind, plain, seed) for seed in range(8))
+
+
+def led_astray(name, kind, plain, seed):
+    """How far SB3 ends from ``plain`` when it begins a last bit away from it."""
+    model, _ = prepared(name, kind)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.policy.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.mul_(1 + torch.finfo(torch.float32).eps / 2 * noise)
+    for updates in (5, 95):
+        train(model, updates)
+    return furthest(plain, model)
 
 
 def test_sac_pruned_and_quantised():

@@ -32,5 +32,7 @@ compress auto-a2c-pendulum model="$AGENTS/a2c-Pendulum-v1.zip" env=Pendulum-v1 \
 compress auto-swimmer model="$AGENTS/sac-Swimmer-v3.zip" env=Swimmer-v4 sparsity=auto
 compress auto-walker model="$AGENTS/sac-Walker2d-v3.zip" env=Walker2d-v4 sparsity=auto tolerance=0.03
 # A DQN of our own (dqn-Pong.zip, 400 000 steps of PongNoFrameskip-v4) in place of somebody else's.
-compress pong-0 model="$AGENTS/dqn-Pong.zip" env=PongNoFrameskip-v4 sparsity=0.95 agreement=0.97 \
-    check_episodes=8 final_episodes=20
+for seed in 0 1 2; do
+    compress "pong-$seed" model="$AGENTS/dqn-Pong.zip" env=PongNoFrameskip-v4 sparsity=0.95 \
+        agreement=0.97 check_episodes=8 final_episodes=20 seed=$seed
+done

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,17 @@ class Settings:
     sparsity: float
     sbx: str | None
     start: bool
+    options: list[str]
     core: int
     seed: int
     out: str | None
 
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "bf16": {"matmul": "bf16"},
+    "channels_last": {"channels_last": True},
+}
+"""What may be asked for beside what is measured by default: the changes of a task."""
 
 CASES = {
     "sac": ("Hopper-v4", False),
@@ -70,6 +77,9 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     for case in settings.cases:
         if case not in CASES:
             raise ValueError(f"cases must be among {', '.join(CASES)}, got {case!r}")
+    for option in settings.options:
+        if option not in OPTIONS:
+            raise ValueError(f"options must be among {', '.join(OPTIONS)}, got {option!r}")
     return lambda: measure(settings)
 
 
@@ -137,26 +147,25 @@ def _case(settings: Settings, case: str) -> list[dict[str, Any]]:
 
 def _workers(settings: Settings, case: str) -> dict[str, Worker]:
     env, compressed = CASES[case]
-
-    def ours(*, fast: bool, matmul: str, small: bool) -> Worker:
-        task = Task(
-            env,
-            fast,
-            matmul,
-            small,
-            settings.sparsity,
-            settings.warm_up,
-            settings.seed,
-            settings.core,
-        )
-        module = "rlcompress.bench.training_worker"
-        return Worker([sys.executable, "-m", module, json.dumps(asdict(task))])
-
+    # SB3 has neither pruning nor quantisation: it trains the dense model in every case.
+    plain = Task(
+        env,
+        fast=False,
+        matmul="default",
+        compressed=False,
+        sparsity=settings.sparsity,
+        warm_up=settings.warm_up,
+        seed=settings.seed,
+        core=settings.core,
+    )
+    ours = replace(plain, fast=True, matmul="auto", compressed=compressed)
+    tasks = {SB3: plain, OURS: ours, SAME_PATH: replace(plain, matmul="auto")}
+    for option in settings.options:
+        tasks |= {f"{OURS}, {option}": replace(ours, **OPTIONS[option])}
+    module = "rlcompress.bench.training_worker"
     workers = {
-        # SB3 has neither pruning nor quantisation: it trains the dense model in every case.
-        SB3: ours(fast=False, matmul="default", small=False),
-        OURS: ours(fast=True, matmul="auto", small=compressed),
-        SAME_PATH: ours(fast=False, matmul="auto", small=False),
+        name: Worker([sys.executable, "-m", module, json.dumps(asdict(task))])
+        for name, task in tasks.items()
     }
     python = settings.sbx or sys.executable
     if not compressed and case == "sac" and _has_sbx(python):

@@ -25,7 +25,10 @@ DQN_ARGUMENTS = {
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker trains: ``fast`` or as SB3 does, on which matrix-product path (or auto)."""
+    """What a worker trains: ``fast`` or as SB3 does, on which matrix-product path (or auto).
+
+    ``channels_last`` is the memory format of its convolutions.
+    """
 
     env: str
     fast: bool
@@ -35,6 +38,7 @@ class Task:
     warm_up: int
     seed: int
     core: int
+    channels_last: bool = False
 
 
 def main() -> None:
@@ -55,6 +59,8 @@ def main() -> None:
 
 def build(task: Task) -> tuple[Any, list[Any], str]:
     """The model, its callbacks, and the matrix-product path it uses."""
+    import torch
+
     from rlcompress.fast import matmul
     from rlcompress.fast.accelerate import accelerate_
     from rlcompress.fast.engine import FastOptions
@@ -75,8 +81,11 @@ def build(task: Task) -> tuple[Any, list[Any], str]:
         path = matmul.choose(products, cache=matmul.cache_file()).path
     else:
         matmul.apply_(path)
+    if task.channels_last:
+        model.policy.to(memory_format=torch.channels_last)
     if task.fast:
-        line = accelerate_(model, FastOptions(keep_gradients=False, announce=_ignore))
+        options = FastOptions(keep_gradients=False, bfloat16=path == "bf16", announce=_ignore)
+        line = accelerate_(model, options)
         assert line.startswith("training=fast"), line
     return model, callbacks, path
 

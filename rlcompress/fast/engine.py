@@ -18,21 +18,11 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from rlcompress.fast.capture import Captured
 from rlcompress.fast.networks import grid_rows
+from rlcompress.fast.products import rewrites
 from rlcompress.fast.update import Batch, Inputs, Result, Update
 
 Step = Callable[..., list[torch.Tensor]]
 _KEPT = ("weights", "first", "second")
-
-
-def _product_and_sum(
-    bias: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, *, beta: int = 1, alpha: int = 1
-) -> torch.Tensor:
-    assert beta == 1 and alpha == 1
-    return torch.mm(x, weight) + bias
-
-
-# Apart, the sum costs nothing: it joins the loop of the activation that follows.
-_APART = {torch.ops.aten.addmm.default: _product_and_sum}
 
 
 @dataclass(frozen=True)
@@ -42,12 +32,14 @@ class FastOptions:
     ``compiled`` False runs the same functions operation by operation: compiling takes seconds to
     a minute, which a short run does not earn back. ``keep_gradients`` leaves the actor's gradients
     in ``grad``, where pruning criteria may look for them. ``cuda_graphs`` replays the update as
-    one CUDA graph; it means nothing on a CPU.
+    one CUDA graph; it means nothing on a CPU. ``bfloat16`` rounds the factors of wide products of
+    a compiled update on a CPU.
     """
 
     compiled: bool = True
     keep_gradients: bool = True
     cuda_graphs: bool = True
+    bfloat16: bool = False
     announce: Callable[[str], None] | None = None
 
 
@@ -142,14 +134,11 @@ class Engine:
         return compiled
 
     def _compiled(self, step: Step, flat: Sequence[torch.Tensor]) -> Step:
-        # Fake tensors: tracing must not take a step.
-        graph = make_fx(step, _APART, tracing_mode="fake")(*flat)
         on_cpu = flat[0].device.type == "cpu"
-        # Inductor's pattern matcher turned SAC's critic gradients wrong (torch 2.13, CPU); the
-        # equality tests pass without it, and biases then join the activations' loops.
-        options: dict[str, Any] = {"pattern_matcher": False}
-        if on_cpu:
-            options["cpp.threads"] = torch.get_num_threads()
+        known = rewrites(on_cpu=on_cpu, bfloat16=self.options.bfloat16)
+        # Fake tensors: tracing must not take a step.
+        graph = make_fx(step, known, tracing_mode="fake")(*flat)
+        options = _compiler_options(on_cpu=on_cpu)
         compiled: Step = torch.compile(graph, fullgraph=True, dynamic=False, options=options)
         with torch.no_grad():
             compiled(*(tensor.clone() for tensor in flat))
@@ -177,6 +166,20 @@ class Engine:
             return [result.losses, *result.gradients]
 
         return step
+
+
+def _compiler_options(*, on_cpu: bool) -> dict[str, Any]:
+    options = {
+        # Inductor's pattern matcher turned SAC's critic gradients wrong (torch 2.13, CPU); the
+        # equality tests pass without it, and biases then join the activations' loops.
+        "pattern_matcher": False,
+        # Whoever replaces tensors keeps their shapes: ``_step`` knows all that a graph depends on.
+        "guard_filter_fn": torch.compiler.skip_all_guards_unsafe,
+    }
+    if on_cpu:
+        # Convolutions are faster with channels last; on CPUs torch decides so only in inference.
+        options |= {"cpp.threads": torch.get_num_threads(), "force_layout_optimization": True}
+    return options
 
 
 def _take(remaining: Any, count: int) -> list[torch.Tensor]:

@@ -48,7 +48,12 @@ class Acceleration:
             return
         compiled = updates_of(self._plan) >= WORTH_COMPILING
         keep = settings.criterion not in _BLIND
-        options = FastOptions(compiled=compiled, keep_gradients=keep, announce=self._say)
+        options = FastOptions(
+            compiled=compiled,
+            keep_gradients=keep,
+            bfloat16=settings.matmul == "bf16",
+            announce=self._say,
+        )
         self._say(accelerate_(model, options))
         if is_fast(model):
             self._choose(model, compiled=compiled)

@@ -129,6 +129,12 @@ class Worker:
         return line
 
 
+def worker_of(task: Task) -> Worker:
+    """Begin a contender."""
+    module = "rlcompress.bench.training_worker"
+    return Worker([sys.executable, "-m", module, json.dumps(asdict(task))])
+
+
 def _case(settings: Settings, case: str) -> list[dict[str, Any]]:
     workers = _workers(settings, case)
     speeds: dict[str, list[float]] = {name: [] for name in workers}
@@ -162,11 +168,7 @@ def _workers(settings: Settings, case: str) -> dict[str, Worker]:
     tasks = {SB3: plain, OURS: ours, SAME_PATH: replace(plain, matmul="auto")}
     for option in settings.options:
         tasks |= {f"{OURS}, {option}": replace(ours, **OPTIONS[option])}
-    module = "rlcompress.bench.training_worker"
-    workers = {
-        name: Worker([sys.executable, "-m", module, json.dumps(asdict(task))])
-        for name, task in tasks.items()
-    }
+    workers = {name: worker_of(task) for name, task in tasks.items()}
     python = settings.sbx or sys.executable
     if not compressed and case == "sac" and _has_sbx(python):
         task = {

@@ -27,7 +27,8 @@ DQN_ARGUMENTS = {
 class Task:
     """What a worker trains: ``fast`` or as SB3 does, on which matrix-product path (or auto).
 
-    ``channels_last`` is the memory format of its convolutions.
+    ``channels_last`` is the memory format of its convolutions; ``threads`` have the cores from
+    ``core`` on.
     """
 
     env: str
@@ -39,15 +40,16 @@ class Task:
     seed: int
     core: int
     channels_last: bool = False
+    threads: int = 1
 
 
 def main() -> None:
     """Train one window per line of standard input."""
     task = Task(**json.loads(sys.argv[1]))
-    os.sched_setaffinity(0, {task.core})
+    os.sched_setaffinity(0, set(range(task.core, task.core + task.threads)))
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(task.threads)
     model, callbacks, path = build(task)
     model.learn(task.warm_up, callback=callbacks)
     print("ready", path, flush=True)

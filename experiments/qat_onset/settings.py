@@ -1,0 +1,102 @@
+"""The ways to begin quantisation-aware training that are compared: each changes a loaded model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from torch import nn
+from torch.nn import functional
+
+from rlcompress import QATCallback, QuantSpec
+from rlcompress.quantization.state import quantizers_of
+from rlcompress.sb3.actors import actor_of
+
+Setting = Callable[[Any], list[BaseCallback]]
+"""Changes a model, and returns the callbacks that it learns with from here on."""
+
+_AVERAGING = 0.01  # torch's own constant for observers that average.
+_LOW, _HIGH = -128, 127
+
+
+def nothing(model: Any) -> list[BaseCallback]:
+    """Goes on in float32: what the others are compared with."""
+    return []
+
+
+def int8(model: Any) -> list[BaseCallback]:
+    """Weights and activations, scales from the live weights, ranges that follow slowly."""
+    return [QATCallback(QuantSpec(), begin=0)]
+
+
+def weights_only(model: Any) -> list[BaseCallback]:
+    """Weights alone, their scale from the live weights."""
+    return [QATCallback(QuantSpec(activation_bits=None), begin=0)]
+
+
+def frozen_ranges(model: Any) -> list[BaseCallback]:
+    """As ``int8``, with the activations' ranges left as they were calibrated."""
+    return [QATCallback(QuantSpec(), begin=0), _FrozenRanges()]
+
+
+def slow(model: Any) -> list[BaseCallback]:
+    """As ``int8``, with a tenth of the learning rate."""
+    model.learning_rate *= 0.1
+    model._setup_lr_schedule()
+    return int8(model)
+
+
+def without_replay(model: Any) -> list[BaseCallback]:
+    """As ``int8``, with nothing to learn from but what is seen from here on."""
+    model.replay_buffer.reset()
+    return int8(model)
+
+
+def averaged(model: Any) -> list[BaseCallback]:
+    """Weights alone, on -128 to 127, with a scale from averaged smallest and largest weights."""
+    for layer in actor_of(model).root.modules():
+        if type(layer) is nn.Linear:
+            layer.__class__ = _AveragedLinear
+    return []
+
+
+SETTINGS: dict[str, Setting] = {
+    "none": nothing,
+    "int8": int8,
+    "weights only": weights_only,
+    "weights only, averaged": averaged,
+    "int8, frozen ranges": frozen_ranges,
+    "int8, slow": slow,
+    "int8, no replay": without_replay,
+}
+
+
+class _FrozenRanges(BaseCallback):
+    """Keeps the ranges of activations from following the network."""
+
+    def _on_step(self) -> bool:
+        for quantizer in quantizers_of(actor_of(self.model).root).values():
+            quantizer._track = _stay  # type: ignore[method-assign]
+        return True
+
+
+def _stay(x: torch.Tensor) -> None:
+    """Leave a range as it is."""
+
+
+class _AveragedLinear(nn.Linear):
+    """A dense layer whose weights are rounded as torch's averaging observer has it."""
+
+    _bounds: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = self.weight
+        if self.training or self._bounds is None:
+            found = torch.stack([weight.detach().min(), weight.detach().max()])
+            old = found if self._bounds is None else self._bounds
+            self._bounds = old + _AVERAGING * (found - old)
+        scale = self._bounds.abs().max() / ((_HIGH - _LOW) / 2)
+        rounded = (weight / scale).round().clamp(_LOW, _HIGH) * scale
+        return functional.linear(x, weight + (rounded - weight).detach(), self.bias)

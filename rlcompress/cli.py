@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, Generic, TextIO, TypeVar, get_type_hints
+from typing import Any, Generic, TypeVar, get_type_hints
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rlcompress.grid import expanded
 from rlcompress.launchers import chosen, make_ready
+from rlcompress.quiet import Stderr, writers_are_silent
 from rlcompress.training.errors import HeldElsewhere, Interrupted, TrainingStopped
 from rlcompress.training.sweep_status import ERROR
 
@@ -85,7 +86,11 @@ def run(entry: EntryPoint[Any]) -> int:
     # argparse wants flags before the overrides; people put -m wherever they think of it.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
-        with _hydra_raises(), contextlib.redirect_stderr(_Stderr(sys.stderr)):
+        with (
+            _hydra_raises(),
+            writers_are_silent(),
+            contextlib.redirect_stderr(Stderr(sys.stderr)),
+        ):
             make_ready(sys.argv[1:])
             sys.argv[1:] = expanded(sys.argv[1:], config_dir(), entry.name)
             task()
@@ -253,21 +258,6 @@ def _keys(schema: type, prefix: str = "") -> Iterator[str]:
         if is_dataclass(kind):
             assert isinstance(kind, type)
             yield from _keys(kind, f"{prefix}{name}.")
-
-
-class _Stderr:
-    """stderr without argparse's usage and hydra's announcement of an error printed already."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        if text.startswith(("Error executing job with overrides", "usage: ")):
-            return len(text)
-        return self._stream.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ FLOORS = {
     "grid": 3,
     "resuming": 3,
     "launchers": 3,
+    "quiet": 3,
     "search": 4,
     "cli": 4,
     "bench": 4,

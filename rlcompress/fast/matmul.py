@@ -32,6 +32,7 @@ ROUNDING = ("bf16", "tf32")
 """Paths that round what they multiply: only by hand, however small their error looks."""
 
 _ADVANTAGE = 1.05  # A path that is no faster than this is not worth other bits than SB3's.
+_LEAST_ROUNDS = 3
 _WIDEST = 1024  # Products larger than this say nothing new and would eat up the time.
 
 
@@ -118,8 +119,10 @@ def _measure(products: Sequence[Product], seconds: float) -> Choice:
     best = dict.fromkeys(able, float("inf"))
     work = [_operands(product) for product in products]
     end = time.perf_counter() + seconds
-    # In turns, so that a machine that is disturbed is disturbed for all.
-    while time.perf_counter() < end:
+    rounds = 0
+    # In turns, so that a machine that is disturbed is disturbed for all, and never only once.
+    while time.perf_counter() < end or rounds < _LEAST_ROUNDS:
+        rounds += 1
         for name in able:
             apply_(name)
             best[name] = min(best[name], _time(work))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.artifact.records import AnyArray
@@ -30,9 +31,12 @@ def build(name: str, *options: str) -> Path:
     configure = [cmake, "-S", str(ROOT), "-B", str(folder), "-DRLC_PYTHON=OFF", "-DRLC_C_API=ON"]
     if ninja is not None and not (folder / "CMakeCache.txt").exists():
         configure += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
-    for command in ([*configure, *options], [cmake, "--build", str(folder), "--parallel", "2"]):
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Tests of one module may run in several processes.
+    with FileLock(f"{folder}.lock"):
+        for command in ([*configure, *options], [cmake, "--build", str(folder), "--parallel", "2"]):
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder
 
 

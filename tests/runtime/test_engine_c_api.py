@@ -25,11 +25,11 @@ def plain() -> Path:
 
 
 @pytest.fixture(scope="module")
-def counter(plain: Path) -> Path:
+def counter(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that counts allocations, linked with the library."""
     if sys.platform != "linux":
         pytest.skip("counts in the way of ELF libraries")
-    program = plain / "count_allocations"
+    program = tmp_path_factory.mktemp("counter") / "count_allocations"
     source, include = Path(__file__).with_name("count_allocations.cpp"), "rlcompress/runtime/csrc"
     command = ["c++", "-std=c++17", "-O1", "-DRLC_DLL", f"-I{ROOT / include / 'include'}"]
     library = [f"-L{plain}", "-lrlcompress", f"-Wl,-rpath,{plain}"]

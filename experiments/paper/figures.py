@@ -1,20 +1,24 @@
 """Draws the paper's Figures 4, 5 and 6 from result files, and tests its sentence on pairs.
 
-    python experiments/paper/figures.py <sweep directory> [<folder for the figures>]
+    python experiments/paper/figures.py [<sweep directory>] [<folder for the figures>]
 
-Figure 4 is SAC on MuJoCo, Figure 5 DQN with NatureCNN, Figure 6 DQN with the residual network: the
-runs say which they belong to. The authors' curves lie beneath, from ``published.csv`` (means of
-their runs, read off their plots; 1 M steps on MuJoCo, 10 M on Atari), however long ours are. A
-sweep of allocations gives the figure that the paper describes and does not show.
+Without a sweep, the packed ones of ``results/`` (``collect.py``), a folder each. Figure 4 is SAC on
+MuJoCo, Figure 5 DQN with NatureCNN, Figure 6 DQN with the residual network: the runs say which they
+belong to. The authors' curves lie beneath, from ``published.csv`` (means of their runs, read off
+their plots; 1 M steps on MuJoCo, 10 M on Atari), however long ours are. A sweep of allocations
+gives the figure that the paper describes and does not show.
 """
 
 from __future__ import annotations
 
 import csv
 import sys
+import tempfile
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+
+from collect import unpack
 
 from rlcompress.evaluation.paired import compare_pairs
 from rlcompress.reporting.figures_allocations import return_by_allocation
@@ -77,18 +81,30 @@ def sentence(sweep: Sweep) -> None:
             print(f"  all: {compare_pairs(pairs)}")
 
 
-def main() -> None:
-    """Read, draw, print."""
-    inputs = read_runs(sys.argv[1])
+def show(runs: Path, out: Path) -> None:
+    """Everything about one sweep."""
+    inputs = read_runs(str(runs))
     for item in inputs.skipped:
         print(f"skipped {item.name}: {item.reason}")
-    out = Path(sys.argv[2]) if len(sys.argv) > 2 else HERE
-    out.mkdir(parents=True, exist_ok=True)
     for network, sweep in by_network(inputs.runs).items():
         steps = sorted({run.total_timesteps for run in sweep.runs})
         print(f"{network}: {len(sweep.runs)} runs, {', '.join(f'{n:,}' for n in steps)} steps")
         draw(sweep, network, out)
         sentence(sweep)
+
+
+def main() -> None:
+    """Read, draw, print."""
+    out = Path(sys.argv[2]) if len(sys.argv) > 2 else HERE
+    out.mkdir(parents=True, exist_ok=True)
+    if len(sys.argv) > 1:
+        show(Path(sys.argv[1]), out)
+        return
+    for packed in sorted((HERE / "results").iterdir()):
+        with tempfile.TemporaryDirectory() as folder:
+            for file in sorted(packed.glob("*.jsonl")):
+                unpack(file, Path(folder) / file.stem)
+            show(Path(folder), out)
 
 
 if __name__ == "__main__":

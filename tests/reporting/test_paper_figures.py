@@ -24,10 +24,12 @@ SCRIPT = Path(__file__).parents[2] / "experiments" / "paper" / "figures.py"
 def script():
     if not SCRIPT.is_file():
         pytest.skip("experiments/ is not here")
-    spec = importlib.util.spec_from_file_location("paper_figures", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:  # It imports what lies beside it.
+        patch.syspath_prepend(SCRIPT.parent)
+        spec = importlib.util.spec_from_file_location("paper_figures", SCRIPT)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield module
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +103,34 @@ def test_a_line_per_allocation(tmp_path):
 
 def test_no_figure_of_allocations_where_there_is_one(grid):
     assert return_by_allocation(Sweep(read_runs(str(grid)).runs)) is None
+
+
+def test_a_packed_sweep_gives_the_same_figures_and_words(
+    grid, script, tmp_path, monkeypatch, capsys
+):
+    collect = sys.modules["collect"]
+    packed = tmp_path / "results" / "mujoco" / "Hopper-v4.jsonl"
+    monkeypatch.setattr(sys, "argv", ["collect.py", str(grid), str(packed)])
+    collect.main()
+    assert "8 runs" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["figures.py", str(grid), str(tmp_path / "direct")])
+    script.main()
+    direct = capsys.readouterr().out.replace("direct", "")
+    monkeypatch.setattr(script, "HERE", tmp_path)
+    monkeypatch.setattr(script, "published", lambda network: {})
+    monkeypatch.setattr(sys, "argv", ["figures.py"])
+    script.main()
+    assert capsys.readouterr().out == direct.replace("//", "/")
+    again = read_runs(str(unpacked(collect, packed, tmp_path / "again"))).runs
+    for one, other in zip(again, read_runs(str(grid)).runs, strict=True):
+        assert one.results == other.results and one.overrides == other.overrides
+        assert returns_of(one) == returns_of(other) != []
+
+
+def unpacked(collect, packed, folder):
+    collect.unpack(packed, folder)
+    return folder
+
+
+def returns_of(run):
+    return [(e["variant"], e["step"], e["return"]) for e in run.evaluations()]

@@ -1,0 +1,65 @@
+"""Packs a sweep's finished runs into one file of a row each, and unpacks it; computes nothing.
+
+    python experiments/paper/collect.py <sweep directory> <file.jsonl>
+
+A row holds what the figures and ``python -m rlcompress.report`` read of a run: its command, its
+summary and the returns of all its evaluations. Weights, artifacts and logs stay where they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rlcompress.reporting.inputs import read_runs
+from rlcompress.reporting.run import COMMAND, EVALUATIONS, SUMMARY, Run
+
+
+def pack(run: Run) -> dict[str, Any]:
+    """One finished run as a row."""
+    episodes = groupby(run.evaluations(), key=lambda row: (row["variant"], row["step"]))
+    return {
+        "run": run.name,
+        "commit": run.read_json("environment.json").get("git"),
+        "command": run.text(COMMAND),
+        "summary": run.read_json(SUMMARY),
+        "evaluations": [[*key, [row["return"] for row in rows]] for key, rows in episodes],
+    }
+
+
+def unpack(file: Path, folder: Path) -> None:
+    """Makes a directory again of every row of a file."""
+    for line in file.read_text().splitlines():
+        row = json.loads(line)
+        run = folder / row["run"]
+        run.mkdir(parents=True)
+        (run / COMMAND).write_text(row["command"])
+        (run / SUMMARY).write_text(json.dumps(row["summary"]))
+        about = {"env": row["summary"]["env"], "seed": row["summary"]["seed"]}
+        episodes = (
+            about | {"variant": variant, "step": step, "return": value}
+            for variant, step, values in row["evaluations"]
+            for value in values
+        )
+        (run / EVALUATIONS).write_text("".join(f"{json.dumps(e)}\n" for e in episodes))
+
+
+def main() -> None:
+    """Pack, beside the file and renamed."""
+    inputs = read_runs(sys.argv[1])
+    for item in inputs.skipped:
+        print(f"left out: {item.name}: {item.reason}")
+    target = Path(sys.argv[2])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_suffix(".tmp")
+    beside.write_text("".join(f"{json.dumps(pack(run))}\n" for run in inputs.runs))
+    os.replace(beside, target)
+    print(f"{target}: {len(inputs.runs)} runs, {target.stat().st_size // 1000} KB")
+
+
+if __name__ == "__main__":
+    main()

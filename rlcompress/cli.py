@@ -161,7 +161,8 @@ def _describe(config: DictConfig, module: str) -> Job:
     overrides = OmegaConf.to_container(hydra_config.overrides.task)
     assert isinstance(overrides, list)
     descriptions = {
-        "config.yaml": OmegaConf.to_yaml(config),
+        # Resolved: read again, a directory of the sweep would be one of another sweep.
+        "config.yaml": OmegaConf.to_yaml(config, resolve=True),
         "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra_config})),
         "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(overrides)),
     }

@@ -26,6 +26,7 @@ FLOORS = {
     "reporting": 3,
     "compress": 3,
     "grid": 3,
+    "sweep_jobs": 3,
     "resuming": 3,
     "launchers": 3,
     "quiet": 3,
@@ -43,7 +44,7 @@ SIBLINGS = {
     ("compress", "probe"),
 }
 NO_TORCH = {"spec", "artifact", "runtime"}
-HYDRA_MODULES = ("cli.py", "grid.py", "resuming.py")
+HYDRA_MODULES = ("cli.py", "grid.py", "resuming.py", "sweep_jobs.py")
 ENTRY_MODULES = {"train", "export", "probe", "report", "play", "compress", "sweep", "profile"}
 
 

@@ -8,8 +8,10 @@ import sys
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from rlcompress import cli, sweep
+from rlcompress.sweep_jobs import RecordCommand, asked_jobs
 from rlcompress.training.lock import locked
 
 
@@ -54,6 +56,26 @@ def test_what_is_done_running_failed_and_left(ask, tmp_path):
     assert lines[2].startswith(f"running: {tmp_path / '1'} (process {os.getpid()} on ")
     assert lines[3] == f"failed: {failed}: ValueError: [a] is too much"
     assert lines[4].strip() == str(failed / "error.txt")
+
+
+def command(*words, **params):
+    asked = {"sweeper": {"params": params}, "overrides": {"task": list(words)}}
+    return OmegaConf.create({"hydra": {**asked, "sweep": {"dir": "?"}}})
+
+
+def test_every_command_of_a_folder_is_remembered(tmp_path):
+    for config in (
+        command("seed=0,1", "resume=true", variant="none,int8"),
+        command("seed=0,2", variant="none"),
+        command("seed=0,2", variant="none"),
+    ):
+        config.hydra.sweep.dir = str(tmp_path)
+        RecordCommand().on_multirun_start(config)
+    asked = [("none", 0), ("none", 1), ("int8", 0), ("int8", 1), ("none", 2)]
+    assert sorted(map(sorted, asked_jobs(tmp_path))) == sorted(
+        sorted((f"variant={variant}", f"seed={seed}")) for variant, seed in asked
+    )
+    assert len(list((tmp_path / ".commands").iterdir())) == 2
 
 
 @pytest.mark.parametrize(

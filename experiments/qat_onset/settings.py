@@ -54,6 +54,14 @@ def without_replay(model: Any) -> list[BaseCallback]:
     return int8(model)
 
 
+def new_optimizers(model: Any) -> list[BaseCallback]:
+    """As ``int8``, with Adam's moments and step counts forgotten."""
+    optimizers = (model.actor.optimizer, model.critic.optimizer, model.ent_coef_optimizer)
+    for optimizer in optimizers:
+        optimizer.state.clear()
+    return int8(model)
+
+
 def averaged(model: Any) -> list[BaseCallback]:
     """Weights alone, on -128 to 127, with a scale from averaged smallest and largest weights."""
     for layer in actor_of(model).root.modules():
@@ -70,6 +78,7 @@ SETTINGS: dict[str, Setting] = {
     "int8, frozen ranges": frozen_ranges,
     "int8, slow": slow,
     "int8, no replay": without_replay,
+    "int8, new optimizers": new_optimizers,
 }
 
 

@@ -33,8 +33,15 @@ def environment_record() -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "git": _git(),
+        "scheduler_job": _scheduler_job(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
     }
+
+
+def _scheduler_job() -> str | None:
+    """SLURM's number of this job, as its logs are named."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID")
 
 
 def _version(package: str) -> str | None:

@@ -49,6 +49,16 @@ class Plan:
         return self.quant is not None and not self.ptq
 
     @property
+    def on_policy(self) -> bool:
+        """Whether the algorithm learns from its last rollout alone."""
+        return isinstance(self.recipe, A2cRecipe)
+
+    @property
+    def rollout(self) -> int:
+        """Environment steps from one round of gradient steps to the next."""
+        return rollout_steps(self.recipe, self.settings.n_envs)
+
+    @property
     def parity_observations(self) -> int:
         """Observations on which torch actor and artifact are compared; images cost more."""
         asked = self.settings.parity_observations
@@ -205,15 +215,19 @@ def _extra(settings: Settings, total: int, *, qat: bool) -> int:
 
 def _check_extra(extra: int, recipe: Recipe, n_envs: int) -> None:
     """Quantisation begins with a rollout; on-policy algorithms also need one to calibrate on."""
-    on_policy = isinstance(recipe, A2cRecipe)
-    steps: int = getattr(recipe, "n_steps" if on_policy else "train_freq")
-    rollout = n_envs * steps
-    smallest = rollout * (3 if on_policy else 2)
+    rollout = rollout_steps(recipe, n_envs)
+    smallest = rollout * (3 if isinstance(recipe, A2cRecipe) else 2)
     if extra < smallest:
         raise ValueError(
             f"extra_timesteps={extra} is too short for quantisation-aware training: with "
             f"rollouts of {rollout} steps it needs at least {smallest} (or ask for quant=ptq)"
         )
+
+
+def rollout_steps(recipe: Recipe, n_envs: int) -> int:
+    """Environment steps of a rollout, of all environments together."""
+    steps: int = getattr(recipe, "n_steps" if isinstance(recipe, A2cRecipe) else "train_freq")
+    return n_envs * steps
 
 
 def _check_lengths(recipe: Recipe, total: int, extra: int, prune: PruneSpec | None) -> None:

@@ -5,75 +5,127 @@ from __future__ import annotations
 import json
 import os
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import yaml
 
 from rlcompress.training.directory import SUMMARY
 from rlcompress.training.lock import holder
+from rlcompress.training.sweep_time import Shape, Words, own_parts, value_of
 
 State = Literal["done", "running", "failed", "stopped", "left"]
 
 ERROR = "error.txt"
 """In a job's directory: why it failed; the last line is the reason."""
 
+KILLED = "it left no word: killed, or its machine went down"
+
 _SKIPPED = ("checkpoint", "phases", "drawings", "trunks")
+_CONFIG, _OVERRIDES = ".hydra/config.yaml", ".hydra/overrides.yaml"
 
 
 @dataclass(frozen=True)
 class JobStatus:
     """One job: where it is, how far, and for a failed one why.
 
-    ``seconds`` is from its first file to its last, ``step`` that of its last evaluation; None where
-    that cannot be told. ``reason`` is why it failed, or who runs it.
+    ``words`` are the overrides that asked for it, ``length`` its steps, ``step`` that of its last
+    evaluation; ``seconds`` is how long it took, from its first file to its last. None where that
+    cannot be told, for ``seconds`` also where it did not run in one go. ``reason`` is why it failed
+    or stopped, or who runs it; ``log`` what a scheduler kept of it.
     """
 
     path: Path
     state: State
+    words: Words | None = None
     seconds: float | None = None
+    length: int | None = None
     step: int | None = None
     reason: str = ""
+    log: Path | None = None
 
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """All jobs of a sweep; ``expected`` is how many its command asks for, None if unknown."""
+    """All jobs of a sweep: those that have begun, and the words of all that were asked for."""
 
     jobs: tuple[JobStatus, ...]
-    expected: int | None
+    asked: tuple[Words, ...] = ()
+    shape: Shape | None = None
 
     def of(self, state: State) -> list[JobStatus]:
         """The jobs in one state."""
         return [job for job in self.jobs if job.state == state]
 
+    @cached_property
+    def left(self) -> tuple[Words, ...]:
+        """Jobs that have not begun; one that left no words behind is the first of them."""
+        begun = {job.words for job in self.jobs}
+        nameless = sum(job.words is None for job in self.jobs)
+        return tuple(words for words in self.asked if words not in begun)[nameless:]
+
     @property
-    def left(self) -> int:
-        """Jobs that have not begun."""
-        return max((self.expected or 0) - len(self.jobs), 0)
+    def expected(self) -> int | None:
+        """How many jobs there will be, None where no command left a word."""
+        return len(self.jobs) + len(self.left) if self.asked else None
 
     def seconds_left(self) -> float | None:
         """About how long it takes if as many jobs run at a time as now; None where unknown.
 
-        From the median of the finished jobs' durations; running ones count as half done.
+        From the median pace of the finished jobs of the same environment, or of all.
         """
-        times = [job.seconds for job in self.of("done") if job.seconds is not None]
         running = len(self.of("running"))
-        if not times or not running:
+        pace = self._pace
+        if not pace or not running:
             return None
-        waiting = self.left + len(self.of("stopped")) + len(self.of("failed")) + running / 2
-        return waiting * statistics.median(times) / running
+        waiting = sum(self._parts[words] * _nearest(pace, words) for words in self.left)
+        for job in self.jobs:
+            if job.state != "done":
+                waiting += self._to_do(job) * _nearest(pace, job.words)
+        return waiting / running
+
+    @cached_property
+    def _parts(self) -> dict[Words, float]:
+        begun = [job.words for job in self.jobs if job.words is not None]
+        return own_parts(dict.fromkeys([*self.asked, *begun]), self.shape)
+
+    @cached_property
+    def _pace(self) -> Mapping[str | None, float]:
+        """Seconds that the whole length of a job takes, by environment; None: of them all."""
+        found: dict[str | None, list[float]] = {}
+        for job in self.of("done"):
+            if job.seconds is not None:
+                seconds = job.seconds / self._part(job)
+                for env in {None, _env(job.words)}:
+                    found.setdefault(env, []).append(seconds)
+        return {env: statistics.median(values) for env, values in found.items()}
+
+    def _to_do(self, job: JobStatus) -> float:
+        """What is left of a job that has begun, as a part of its length."""
+        lengths = [
+            j.length for j in self.of("done") if j.length and _env(j.words) == _env(job.words)
+        ]
+        if job.step is None or not lengths:
+            return self._part(job) / (2 if job.state == "running" else 1)
+        return min(self._part(job), max(1.0 - job.step / max(lengths), 0.0))
+
+    def _part(self, job: JobStatus) -> float:
+        return 1.0 if job.words is None else self._parts[job.words]
 
 
-def read_status(sweep: Path, expected: int | None = None) -> SweepStatus:
-    """Look at every job below ``sweep``.
+def read_status(sweep: Path, asked: Sequence[Words] = ()) -> SweepStatus:
+    """Look at every job below ``sweep``; ``asked`` as the commands of the sweep asked for them.
 
     Raises:
         ValueError: ``sweep`` is no directory.
     """
     if not sweep.is_dir():
         raise ValueError(f"status={sweep} is no directory; name that of a sweep (hydra.sweep.dir)")
-    return SweepStatus(tuple(_job(path) for path in job_directories(sweep)), expected)
+    jobs = tuple(_job(path, sweep) for path in job_directories(sweep))
+    return SweepStatus(jobs, tuple(dict.fromkeys(asked)), _shape(jobs))
 
 
 def job_directories(root: Path) -> Iterator[Path]:
@@ -91,23 +143,78 @@ def job_directories(root: Path) -> Iterator[Path]:
             yield from job_directories(Path(entry.path))
 
 
-def _job(path: Path) -> JobStatus:
+def _job(path: Path, sweep: Path) -> JobStatus:
+    words = _words(path)
     if (path / SUMMARY).exists():
-        return JobStatus(path, "done", _seconds(path))
-    who = holder(path)
+        length = _json(path / SUMMARY).get("length")
+        return JobStatus(path, "done", words, _seconds(path), length)
+    step, who = _last_step(path), holder(path)
     if who is not None:
-        return JobStatus(path, "running", step=_last_step(path), reason=who)
+        return JobStatus(path, "running", words, step=step, reason=who)
+    log = _scheduler_log(path, sweep)
     if (path / ERROR).exists():
         lines = (path / ERROR).read_text(errors="replace").strip().splitlines()
-        return JobStatus(path, "failed", reason=lines[-1] if lines else "no reason given")
-    return JobStatus(path, "stopped", step=_last_step(path))
+        reason = lines[-1] if lines else "no reason given"
+        return JobStatus(path, "failed", words, step=step, reason=reason, log=log)
+    return JobStatus(path, "stopped", words, step=step, reason=KILLED, log=log)
+
+
+def _words(path: Path) -> Words | None:
+    try:
+        text = (path / _OVERRIDES).read_text()
+    except OSError:
+        return None
+    lines = [line.removeprefix("- ") for line in text.splitlines() if line != "[]"]
+    # Nearly all are plain, and a parser takes a hundred times as long.
+    plain = not any(line[:1] in "'\"" for line in lines)
+    found = lines if plain else [str(word) for word in yaml.safe_load(text)]
+    return frozenset(word for word in found if not word.startswith("resume="))
+
+
+def _env(words: Words | None) -> str | None:
+    return None if words is None else value_of(words, "env")
+
+
+def _nearest(pace: Mapping[str | None, float], words: Words | None) -> float:
+    return pace.get(_env(words), pace[None])
 
 
 def _seconds(path: Path) -> float | None:
-    first, last = path / ".hydra" / "config.yaml", path / SUMMARY
+    first, last, commands = path / _CONFIG, path / SUMMARY, path / "command.txt"
     if not (first.exists() and last.exists()):
         return None
+    if commands.exists() and len(commands.read_bytes().splitlines()) > 1:
+        return None
     return last.stat().st_mtime - first.stat().st_mtime
+
+
+def _shape(jobs: Sequence[JobStatus]) -> Shape | None:
+    """Where the runs part, from one of them; None where they share no beginnings."""
+    for job in jobs:
+        summary, config = _json(job.path / SUMMARY), job.path / _CONFIG
+        if not summary.get("length") or not config.exists():
+            continue
+        settings = yaml.safe_load(config.read_text())
+        if not settings.get("trunks"):
+            return None
+        total = summary["total_timesteps"] / summary["length"]
+        return Shape(settings["pruning"]["begin"] * total, total)
+    return None
+
+
+def _scheduler_log(path: Path, sweep: Path) -> Path | None:
+    """What SLURM kept of a job's errors, in the folder of submitit."""
+    job = _json(path / "environment.json").get("scheduler_job")
+    logs = sorted(sweep.glob(f".submitit/*{job}*/*_log.err")) if job else []
+    return logs[-1] if logs else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _last_step(path: Path) -> int | None:

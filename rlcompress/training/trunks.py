@@ -55,19 +55,25 @@ def trunks_of(plan: Plan) -> tuple[Trunk, ...]:
     if root is None:
         return ()
     found: list[Trunk] = []
-    if (
-        timeline.pruning is not None
-        and timeline.pruning[0] > 0
-        and not plan.settings.pruning.initial
-    ):
+    if _prunes_after_a_checkpoint(plan):
+        assert timeline.pruning is not None
         step = timeline.pruning[0]
         found.append(Trunk(step, Path(root) / _name(plan, step, dense=True), leaves=True))
-    if plan.total_timesteps < timeline.length:
+    # On-policy algorithms calibrate on a rollout that is over when the checkpoint is written.
+    if plan.total_timesteps < timeline.length and not (plan.qat and plan.on_policy):
         step = plan.total_timesteps
         path = Path(root) / _name(plan, step, dense=False)
         # A checkpoint is written after quantisation began.
         found.append(Trunk(step, path, leaves=not plan.qat))
     return tuple(found)
+
+
+def _prunes_after_a_checkpoint(plan: Plan) -> bool:
+    """Whether a checkpoint falls on the last dense step; in the middle of a rollout none does."""
+    window = plan.timeline.pruning
+    if window is None or window[0] == 0 or plan.settings.pruning.initial:
+        return False
+    return window[0] % plan.rollout == 0
 
 
 def _name(plan: Plan, step: int, *, dense: bool) -> str:

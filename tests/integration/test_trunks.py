@@ -1,12 +1,15 @@
 """Runs of a sweep that share their beginnings end as runs do that share nothing."""
 
 import json
+import shutil
 import threading
 import time
 
 import pytest
 
+from rlcompress.sweep_jobs import asked_jobs
 from rlcompress.training.lock import locked
+from rlcompress.training.sweep_status import read_status
 from tests.integration.runs import SMALL, train_main
 
 TWINS = ("extra_fraction=0.2", "checkpoint_freq=1000")
@@ -52,6 +55,49 @@ def test_other_seeds_and_environments_share_nothing(tmp_path, capsys):
         run = tmp_path / str(index)
         assert train_main(run, *SMALL, "sparsity=0.5", other, trunks) == 0
     assert "of another run" not in capsys.readouterr().out
+
+
+PPO = ("env=CartPole-v1", "algo=ppo", "n_envs=4", "ppo.n_steps=16", "ppo.batch_size=32")
+
+
+@pytest.mark.parametrize(("total", "shared"), [("640", True), ("600", False)])
+def test_on_policy_runs_share_only_what_ends_with_a_rollout(total, shared, tmp_path, capsys):
+    """0.2 T is two rollouts of 64, or in the middle of one that prunes as well."""
+    common = (*PPO, *SMALL[1:2], f"total_timesteps={total}", "pruning.updates=20", "eval_freq=64")
+    said = {}
+    jobs = {"half": (), "most": ("sparsity=0.8",), "int8": ("quant=true", "extra_fraction=0.5")}
+    for name, overrides in jobs.items():
+        asked = (*common, "sparsity=0.5", *overrides)
+        assert train_main(tmp_path / name, *asked, f"trunks={tmp_path / 'trunks'}") == 0
+        said[name] = capsys.readouterr().out
+        assert train_main(tmp_path / "alone" / name, *asked) == 0
+        assert results(tmp_path / name) == results(tmp_path / "alone" / name), name
+    assert ("of another run" in said["most"]) is shared
+
+
+def test_on_policy_quantisation_begins_with_the_run_that_calibrates(tmp_path, capsys):
+    common = (*PPO, *SMALL[1:2], "total_timesteps=640", "eval_freq=64", "extra_fraction=0.5")
+    for name, quant in {"float": "false", "int8": "true", "ptq": "ptq"}.items():
+        asked = (*common, "sparsity=0", f"quant={quant}")
+        assert train_main(tmp_path / name, *asked, f"trunks={tmp_path / 'trunks'}") == 0
+        assert train_main(tmp_path / "alone" / name, *asked) == 0
+        assert results(tmp_path / name) == results(tmp_path / "alone" / name), name
+
+
+def test_a_job_that_is_continued_alone_keeps_the_beginnings_of_its_sweep(tmp_path, capsys):
+    sweep = ("-m", "trunks=${hydra:sweep.dir}/trunks", "hydra.sweep.subdir=${sparsity}")
+    assert train_main(tmp_path, *sweep, *SMALL, "sparsity=0.5,0.8") == 0
+    run = tmp_path / "0.8"
+    begun = {job.words for job in read_status(tmp_path).jobs}
+    assert begun == set(asked_jobs(tmp_path)) and len(begun) == 2
+    expected = results(run)
+    (run / "summary.json").unlink()
+    shutil.rmtree(run / "checkpoint")
+    shutil.rmtree(run / "phases")
+    capsys.readouterr()
+    assert train_main(run, "resume=true") == 0
+    assert f"60 steps of another run: {tmp_path / 'trunks'}" in capsys.readouterr().out
+    assert results(run) == expected
 
 
 def test_a_run_waits_for_one_that_is_under_way_to_what_both_need(tmp_path, capsys):

@@ -5,20 +5,27 @@ import socket
 import pytest
 
 from rlcompress.training.lock import locked
-from rlcompress.training.sweep_status import read_status
+from rlcompress.training.sweep_status import KILLED, read_status
+
+CONFIG = "trunks: somewhere\npruning:\n  begin: 0.2\n"
+T, LENGTH = 1000, 1200
 
 
-def job(sweep, name, *, begun=True):
+def job(sweep, name, *, begun=True, words=None):
     directory = sweep / name
     directory.mkdir(parents=True)
     if begun:
         (directory / ".hydra").mkdir()
-        (directory / ".hydra" / "config.yaml").write_text("env: x\n")
+        (directory / ".hydra" / "config.yaml").write_text(CONFIG)
+        if words is not None:
+            text = "".join(f"- {word}\n" for word in sorted(words))
+            (directory / ".hydra" / "overrides.yaml").write_text(text)
     return directory
 
 
-def finish(directory, seconds):
-    (directory / "summary.json").write_text("{}")
+def finish(directory, seconds, *, length=None):
+    summary = {} if length is None else {"total_timesteps": T, "length": length}
+    (directory / "summary.json").write_text(json.dumps(summary))
     start = (directory / ".hydra" / "config.yaml").stat().st_mtime
     os.utime(directory / "summary.json", (start, start + seconds))
 
@@ -34,13 +41,14 @@ def test_every_state_is_told_apart(tmp_path):
     (tmp_path / "trunks" / "x" / ".hydra").mkdir(parents=True)
     (tmp_path / ".submitit" / "1" / ".hydra").mkdir(parents=True)
     with locked(running):
-        found = read_status(tmp_path, expected=6)
+        found = read_status(tmp_path, [frozenset({f"seed={seed}"}) for seed in range(6)])
     assert [j.path.name for j in found.jobs] == ["0", "1", "0", "1"]
     assert [j.state for j in found.jobs] == ["done", "stopped", "failed", "running"]
     assert found.of("stopped")[0].step == 200
+    assert found.of("stopped")[0].reason == KILLED
     assert found.of("failed")[0].reason == "ValueError: sparsity is too high"
     assert found.of("running")[0].reason == f"process {os.getpid()} on {socket.gethostname()}"
-    assert found.left == 2
+    assert len(found.left) == 2 and found.expected == 6
     # One running job, half done; two left, one to resume, one to try again.
     assert found.seconds_left() == pytest.approx(60 * 4.5)
 
@@ -56,7 +64,58 @@ def test_no_time_is_guessed_where_nothing_is_known(tmp_path):
     job(tmp_path, "0")
     found = read_status(tmp_path)
     assert found.seconds_left() is None
-    assert found.left == 0
+    assert found.left == () and found.expected is None
+
+
+def words(variant, sparsity, env="x"):
+    return frozenset({f"variant={variant}", f"sparsity={sparsity}", f"env={env}", "seed=0"})
+
+
+def test_time_left_knows_what_runs_share(tmp_path):
+    """After the dense run: 0.5 of its own from where pruning begins, both variants from T."""
+    asked = [words(v, s) for v in ("none", "int8") for s in ("0", "0.5", "0.9")]
+    finish(job(tmp_path, "0", words=asked[0]), 1200, length=LENGTH)
+    with locked(job(tmp_path, "1", words=asked[1])):
+        found = read_status(tmp_path, asked)
+    # The one that runs has shown nothing yet and counts as half done; the first that prunes trains
+    # its beginning itself, the second goes on from there.
+    assert found.seconds_left() == pytest.approx(600 + 1000 + 3 * 200)
+
+
+def test_a_job_half_way_has_the_other_half_to_do(tmp_path):
+    asked = [words("none", "0"), words("none", "0", "y")]
+    finish(job(tmp_path, "0", words=asked[0]), 1200, length=LENGTH)
+    running = job(tmp_path, "1", words=words("none", "0.5"))
+    (running / "eval.jsonl").write_text('{"step": 900}\n')
+    with locked(running):
+        assert read_status(tmp_path, asked).seconds_left() == pytest.approx(300 + 1200)
+
+
+def test_what_a_job_took_is_not_counted_where_it_was_interrupted(tmp_path):
+    asked = [words("none", str(s)) for s in (0, 0.5, 0.9)]
+    finish(job(tmp_path, "0", words=asked[0]), 1200, length=LENGTH)
+    again = job(tmp_path, "1", words=asked[1])
+    (again / "command.txt").write_text("train\ntrain resume=true\n")
+    finish(again, 90_000, length=LENGTH)
+    with locked(job(tmp_path, "2", words=asked[2])):
+        assert read_status(tmp_path, asked).seconds_left() == pytest.approx(500)
+
+
+def test_jobs_of_an_earlier_command_are_not_those_of_the_newest(tmp_path):
+    for env in ("x", "y"):
+        finish(job(tmp_path, env, words=words("none", "0", env)), 60)
+    found = read_status(tmp_path, [words("none", "0", "y"), words("none", "0", "z")])
+    assert found.left == (words("none", "0", "z"),)
+    assert found.expected == 3
+
+
+def test_what_the_scheduler_kept_of_a_job_is_named(tmp_path):
+    stopped = job(tmp_path, "0")
+    (stopped / "environment.json").write_text('{"scheduler_job": "17_3"}')
+    log = tmp_path / ".submitit" / "17_3" / "17_3_0_log.err"
+    log.parent.mkdir(parents=True)
+    log.write_text("Killed\n")
+    assert read_status(tmp_path).of("stopped")[0].log == log
 
 
 def test_a_file_is_no_sweep(tmp_path):

@@ -17,7 +17,7 @@ from rlcompress.probe.api import measure
 from rlcompress.reporting.run import ARTIFACT
 from rlcompress.search.hope import latest_difference
 from rlcompress.search.runs import Trainer, finished
-from rlcompress.search.settings import Settings, check
+from rlcompress.search.settings import Settings, check, check_same, remember
 from rlcompress.search.study import Choice, Trials
 from rlcompress.training.errors import TrainingStopped
 from rlcompress.training.lock import holder
@@ -31,7 +31,9 @@ MOST_FAILURES = 3
 def prepare(settings: Settings) -> Callable[[], None]:
     """Check the request and open the study; returns the search."""
     check(settings)
+    check_same(settings)
     trials = Trials(settings)
+    remember(settings)
     console = Console()
 
     def say(line: str) -> None:

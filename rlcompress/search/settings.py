@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rlcompress.artifact.file import write_bytes
 
 OBJECTIVES = ("sparsest", "front")
+
+REQUEST = "request.json"
+"""In a search's directory: what it was asked for when it began."""
+
+_MAY_CHANGE = ("directory", "trials", "hopeless", "sampler_seed")
 
 
 @dataclass
@@ -59,3 +68,30 @@ def check(settings: Settings) -> None:
             f"hopeless must be below -margin ({-settings.margin}), got {settings.hopeless}: a "
             "trial within the margin has hope"
         )
+
+
+def check_same(settings: Settings) -> None:
+    """Raise ValueError where the directory holds a search that asked for something else.
+
+    Its dense runs and trials would be compared with those of this one.
+    """
+    path = Path(settings.directory) / REQUEST
+    before = json.loads(path.read_bytes()) if path.is_file() else {}
+    now = _request(settings)
+    for name, was in before.items():
+        if now[name] != was:
+            raise ValueError(
+                f"{settings.directory} holds a search with {name}={was}, but {name} is now "
+                f"{now[name]}; give the same, or another directory="
+            )
+
+
+def remember(settings: Settings) -> None:
+    """Write down what the search in this directory is asked for."""
+    Path(settings.directory).mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_request(settings), indent=2) + "\n"
+    write_bytes(Path(settings.directory) / REQUEST, text.encode())
+
+
+def _request(settings: Settings) -> dict[str, object]:
+    return {name: value for name, value in asdict(settings).items() if name not in _MAY_CHANGE}

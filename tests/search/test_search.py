@@ -52,6 +52,18 @@ def test_wrong_requests_are_refused(change, said):
         settings.check(replace(ASKED, **change))
 
 
+@pytest.mark.parametrize(
+    "change", [{"train": ""}, {"seeds": 3}, {"env": "Ant-v4"}, {"variants": ["none"]}]
+)
+def test_a_search_of_something_else_is_left_alone(change, tmp_path):
+    asked = replace(ASKED, directory=str(tmp_path / "search"))
+    settings.check_same(asked)
+    settings.remember(asked)
+    settings.check_same(replace(asked, trials=9, hopeless=None))
+    with pytest.raises(ValueError, match=f"holds a search with {next(iter(change))}="):
+        settings.check_same(replace(asked, **change))
+
+
 def test_without_optuna_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ValueError, match=r"pip install 'rlcompress\[search\]'"):

@@ -111,10 +111,12 @@ def _mean_of_means(samples: object) -> FloatArray:
 
 
 def _seeds_needed(samples: list[FloatArray], level: float) -> int | None:
-    """Seeds per environment at which the interval would no longer hold 0."""
+    """Seeds per environment at which interval and sign flips would no longer allow 0."""
     difference = float(np.mean([sample.mean() for sample in samples]))
     if difference == 0 or any(sample.size < 2 for sample in samples):
         return None
     z = float(stats.norm.ppf(0.5 + level / 2))
     variance = float(np.mean([np.var(sample, ddof=1) for sample in samples])) / len(samples)
-    return max(ENOUGH_RUNS, math.ceil((z / difference) ** 2 * variance))
+    # Even if all seeds agree, the sign-flip test's p is no smaller than 2 / 2**seeds.
+    agreeing = math.ceil((1 - math.log2(1 - level)) / len(samples))
+    return max(ENOUGH_RUNS, agreeing, math.ceil((z / difference) ** 2 * variance))

@@ -87,11 +87,12 @@ def results(sweep: Sweep, table: Sequence[Row]) -> str:
     """The table of every environment, the pooled one, and how to read them."""
     parts = [
         '<p class="caption">Return: interquartile mean over runs of the last checkpoint, with its '
-        "95 % bootstrap interval; best: the same for the best checkpoint of the final phase. "
+        f"{sweep.confidence} bootstrap interval; best: the same for the best checkpoint "
+        "of the final phase. "
         f"Under {ENOUGH_RUNS} runs there is none, and the figures show every single run. "
-        "<b>Lossless</b> means that the difference from dense runs is above "
-        f"&minus;{MARGIN:.0%} with 97.5 % confidence (&minus;{POOLED_MARGIN:.0%} pooled over "
-        "environments), <b>lossy</b> that it is below; everything else is undecided, however small "
+        "<b>Lossless</b> means that the interval of the difference from dense runs lies above "
+        f"&minus;{MARGIN:.0%} (&minus;{POOLED_MARGIN:.0%} pooled over environments), <b>lossy</b> "
+        "that it lies below; everything else is undecided, however small "
         "the difference looks. Smaller divides dense float32 bytes by all bytes stored; in grey "
         "the usual count, kept weights alone.</p>"
     ]

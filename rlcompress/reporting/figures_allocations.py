@@ -28,7 +28,7 @@ def return_by_allocation(sweep: Sweep) -> Picture | None:
         if len(series) < 2:
             continue
         dense = sweep.dense().get(env)
-        level = None if dense is None else estimate({env: dense})
+        level = None if dense is None else estimate({env: dense}, how=sweep.how)
 
         def draw(figure: Any, series: Any = series, level: Any = level, env: str = env) -> None:
             plots.return_against_sparsity(figure.subplots(), series, level, title=env)
@@ -38,8 +38,8 @@ def return_by_allocation(sweep: Sweep) -> Picture | None:
         return None
     caption = (
         "How the layers share the weights that are kept. Lines join interquartile means over runs, "
-        "bars are their 95 % bootstrap intervals; with fewer than five runs, every run is a dot "
-        "and there is no interval. Last checkpoints."
+        f"bars are their {sweep.confidence} bootstrap intervals; with fewer than five runs, every "
+        "run is a dot and there is no interval. Last checkpoints."
     )
     return Picture("return_by_allocation", "Return by allocation", caption, tuple(panels))
 
@@ -51,7 +51,7 @@ def _series(sweep: Sweep, env: str) -> list[plots.Series]:
         name = condition.extra.removeprefix(SETTING)
         if name not in _COLOURS or not condition.sparsity or not values.size:
             continue
-        point = plots.Point(condition.sparsity, values, estimate({env: values}))
+        point = plots.Point(condition.sparsity, values, estimate({env: values}, how=sweep.how))
         found.setdefault((name, condition.final), []).append(point)
     ordered = sorted(found.items(), key=lambda item: list(_COLOURS).index(item[0][0]))
     return [

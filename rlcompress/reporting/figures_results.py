@@ -21,10 +21,12 @@ PROBED_RUNS = 200
 _ORDER = {"dense": 0, "pruned": 1, "quantised": 2, "ptq": 3, "binary": 4}
 """Of the kinds in a legend."""
 
-_READING = (
-    "Marks are interquartile means over runs, bars their 95 % bootstrap intervals; with fewer than "
-    "five runs, every run is a dot and there is no interval."
-)
+
+def _reading(sweep: Sweep) -> str:
+    return (
+        f"Marks are interquartile means over runs, bars their {sweep.confidence} bootstrap "
+        "intervals; with fewer than five runs, every run is a dot and there is no interval."
+    )
 
 
 Published = Mapping[str, Mapping[str, Mapping[float, float]]]
@@ -39,7 +41,7 @@ def return_against_sparsity(sweep: Sweep, published: Published | None = None) ->
     for env in sweep.environments:
         series = _series(sweep, env, lambda condition, runs: condition.sparsity, best=True)
         dense = sweep.dense().get(env)
-        level = None if dense is None else estimate({env: dense})
+        level = None if dense is None else estimate({env: dense}, how=sweep.how)
 
         curves = (published or {}).get(env)
 
@@ -54,15 +56,15 @@ def return_against_sparsity(sweep: Sweep, published: Published | None = None) ->
             plots.return_against_sparsity(axes, series, level, reference=curves, title=env)
 
         panels.append(Panel(env, draw, spoken=f"Return against sparsity in {env}"))
-    caption = f"{_READING} Diamonds: best checkpoints of the same phase. Dashed: dense runs."
+    caption = f"{_reading(sweep)} Diamonds: best checkpoints of the same phase. Dashed: dense runs."
     return Picture("return_vs_sparsity", "Return against sparsity", caption, tuple(panels))
 
 
 def return_against_bytes(sweep: Sweep) -> Picture:
     """The Pareto front of return and stored bytes, one panel per environment."""
     caption = (
-        f"{_READING} Bytes are what is stored for the policy, indices, scales, biases and header "
-        "included. The dotted line joins what nothing smaller beats; numbers are sparsities."
+        f"{_reading(sweep)} Bytes are what is stored for the policy, indices, scales, biases and "
+        "header included. The dotted line joins what nothing smaller beats; numbers are sparsities."
     )
     panels = _pareto_panels(sweep, _size_of, "bytes stored")
     return Picture("return_vs_bytes", "Return against bytes", caption, panels)
@@ -80,8 +82,8 @@ def return_against_latency(sweep: Sweep) -> Picture | None:
         return float(np.mean(found)) if found else None
 
     caption = (
-        f"{_READING} Latency is the native engine's median per action, observation in and action "
-        "out, batch 1, as the probe of these runs measured it."
+        f"{_reading(sweep)} Latency is the native engine's median per action, observation in and "
+        "action out, batch 1, as the probe of these runs measured it."
     )
     panels = _pareto_panels(sweep, cost, "microseconds per action")
     return Picture("return_vs_latency", "Return against latency", caption, panels)
@@ -110,7 +112,7 @@ def aggregates(sweep: Sweep) -> Picture | None:
     panels = []
     height = 90 + 22 * len(rows)
     for name in AGGREGATES:
-        found = [(label, shown, estimate(scores, name)) for label, shown, scores in rows]
+        found = [(label, shown, estimate(scores, name, sweep.how)) for label, shown, scores in rows]
 
         def draw(figure: Any, found: Any = found, name: str = name) -> None:
             target = 0.0 if name == "optimality gap" else 1.0
@@ -124,7 +126,7 @@ def aggregates(sweep: Sweep) -> Picture | None:
         "Returns as parts of the environment's dense mean, 1 + (x - dense) / |dense|: the dashed "
         "line is as good as dense (for the optimality gap, the shortfall, that is 0). Over "
         f"{len(dense)} environment{'s' * (len(dense) != 1)}, last checkpoints, stratified "
-        "bootstrap intervals of 95 % where every environment has five runs."
+        f"bootstrap intervals of {sweep.confidence} where every environment has five runs."
     )
     return Picture("aggregates", "Aggregates and profiles", caption, tuple(panels))
 
@@ -158,7 +160,7 @@ def _series(
         point = plots.Point(
             x,
             values,
-            estimate({env: values}),
+            estimate({env: values}, how=sweep.how),
             condition.final if condition.final in UNPRUNED else f"{condition.sparsity:g}",
             iqm({env: others}) if best and others.size else None,
         )

@@ -30,7 +30,7 @@ def learning_curves(sweep: Sweep) -> Picture | None:
             lines = []
             for condition in chosen:
                 found = curves[condition]
-                shown = [mean_curve(found)] if len(found) >= ENOUGH_RUNS else found
+                shown = [mean_curve(found, sweep.how)] if len(found) >= ENOUGH_RUNS else found
                 rank, levels = sweep.rank(condition.sparsity), len(sweep.sparsities)
                 label = (
                     condition.final if condition.final in UNPRUNED else f"{condition.sparsity:g}"
@@ -43,8 +43,8 @@ def learning_curves(sweep: Sweep) -> Picture | None:
     caption = (
         "Grey while dense, blue from the first pruning step on, orange once quantised; stronger is "
         "sparser, and the number at the end of a line is its sparsity. Lines are means over runs "
-        "with 95 % bootstrap bands, or every run where there are fewer than five. Below: the "
-        "sparsity that the schedule asks for."
+        f"with {sweep.confidence} bootstrap bands, or every run where there are fewer than five. "
+        "Below: the sparsity that the schedule asks for."
     )
     return Picture("learning_curves", "Learning curves", caption, tuple(panels))
 

@@ -29,21 +29,38 @@ def twins(sweep: Sweep, extra: str = "") -> Iterator[tuple[Run, Run]]:
                 yield run, other
 
 
+def best_after(run: Run, step: int) -> float | None:
+    """The highest mean of the run's evaluations after ``step``, None where it has none."""
+    found: dict[int, list[float]] = defaultdict(list)
+    for episode in run.evaluations():
+        if episode["step"] > step:
+            found[episode["step"]].append(episode["return"])
+    return max((float(np.mean(values)) for values in found.values()), default=None)
+
+
 def differences(
     sweep: Sweep, checkpoint: str = "last", extra: str = ""
 ) -> dict[str, dict[int, FloatArray]]:
     """Environment, seed: quantised minus pruned as parts of the dense mean, one per sparsity.
 
-    Environments without dense runs, or with a dense mean of 0, are left out.
+    Environments without dense runs, or with a dense mean of 0, are left out. ``best`` is the best
+    evaluation after T, where the twins part: a whole phase would give the pruned one more to choose
+    from.
     """
     dense = {env: abs(float(np.mean(runs))) for env, runs in sweep.dense(checkpoint).items()}
     found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for ours, theirs in twins(sweep, extra):
-        one, other = ours.result(ours.final, checkpoint), theirs.result(theirs.final, checkpoint)
+        one, other = _value(ours, checkpoint), _value(theirs, checkpoint)
         if one is not None and other is not None and dense.get(ours.env):
-            difference = (one.return_mean - other.return_mean) / dense[ours.env]
-            found[ours.env][ours.seed].append(difference)
+            found[ours.env][ours.seed].append((one - other) / dense[ours.env])
     return {
         env: {seed: np.array(values) for seed, values in seeds.items()}
         for env, seeds in found.items()
     }
+
+
+def _value(run: Run, checkpoint: str) -> float | None:
+    if checkpoint == "best":
+        return best_after(run, run.total_timesteps)
+    row = run.result(run.final, checkpoint)
+    return None if row is None else row.return_mean

@@ -37,8 +37,8 @@ class Request:
 
 def make_report(inputs: Inputs, request: Request) -> Path:
     """Write the page, the figures as SVG and PNG, and the numbers as JSON lines."""
-    sweep = Sweep(inputs.runs)
-    table = tables.rows(sweep, request.how)
+    sweep = Sweep(inputs.runs, request.how)
+    table = tables.rows(sweep)
     found = pictures(sweep)
     request.out.mkdir(parents=True, exist_ok=True)
     page = render(

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from rlcompress.evaluation.curves import Curve, curve_of_episodes
-from rlcompress.evaluation.statistics import FloatArray
+from rlcompress.evaluation.statistics import Bootstrap, FloatArray
 from rlcompress.reporting.run import Run
 
 CHECKPOINTS = ("last", "best")
@@ -69,9 +69,15 @@ class Condition:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Finished runs, by environment and condition."""
+    """Finished runs, by environment and condition; ``how`` their intervals are made."""
 
     runs: tuple[Run, ...]
+    how: Bootstrap = field(default_factory=Bootstrap)
+
+    @property
+    def confidence(self) -> str:
+        """The level of all intervals, in words."""
+        return f"{100 * self.how.level:.3g} %"
 
     @cached_property
     def environments(self) -> tuple[str, ...]:

@@ -53,12 +53,12 @@ class Row:
         return {"env": found.pop("env"), **condition, "label": self.condition.label, **found}
 
 
-def rows(sweep: Sweep, how: Bootstrap | None = None) -> list[Row]:
-    """The table: per environment, then pooled where conditions span several environments."""
-    return [*_each(sweep, how), *_pooled(sweep, how)]
+def rows(sweep: Sweep) -> list[Row]:
+    """The table: per environment, then pooled over all of them where a condition spans them."""
+    return [*_each(sweep), *_pooled(sweep)]
 
 
-def _each(sweep: Sweep, how: Bootstrap | None) -> Iterator[Row]:
+def _each(sweep: Sweep) -> Iterator[Row]:
     dense = {checkpoint: sweep.dense(checkpoint) for checkpoint in CHECKPOINTS}
     for env in sweep.environments:
         for condition, runs in sweep.of(env).items():
@@ -72,26 +72,30 @@ def _each(sweep: Sweep, how: Bootstrap | None) -> Iterator[Row]:
                     condition,
                     checkpoint,
                     scores[env].size,
-                    estimate(scores, "IQM", how),
+                    estimate(scores, "IQM", sweep.how),
                     float(np.mean(scores[env])),
-                    *_against(condition, scores, base, how),
+                    *_against(condition, scores, base, sweep.how),
                     *_sizes(runs, checkpoint),
                 )
 
 
-def _pooled(sweep: Sweep, how: Bootstrap | None) -> Iterator[Row]:
+def _pooled(sweep: Sweep) -> Iterator[Row]:
+    """Of conditions that every environment has: in a sweep half done some would decide for all."""
     for condition in sweep.conditions:
         for checkpoint in CHECKPOINTS:
             scores = sweep.scores(condition, checkpoint)
-            if len(scores) < 2:
+            if len(scores) < max(2, len(sweep.environments)):
                 continue
             runs = sum(len(values) for values in scores.values())
-            against = _against(condition, scores, sweep.dense(checkpoint), how)
+            dense = sweep.dense(checkpoint)
+            if len(dense) < len(scores):
+                dense = {}
+            against = _against(condition, scores, dense, sweep.how)
             yield Row(POOLED, condition, checkpoint, runs, None, None, *against)
 
 
 def _against(
-    condition: Condition, scores: Scores, dense: Scores, how: Bootstrap | None
+    condition: Condition, scores: Scores, dense: Scores, how: Bootstrap
 ) -> tuple[float | None, Comparison | None]:
     usable = {env: values for env, values in dense.items() if np.mean(values) != 0}
     if condition.final == "dense" or not set(usable) & set(scores):

@@ -59,3 +59,15 @@ def test_an_environment_counts_once_however_many_seeds():
 def test_nothing_and_no_numbers_are_refused(bad):
     with pytest.raises(ValueError, match=r"no pair|finite"):
         compare_pairs(bad)
+
+
+@pytest.mark.parametrize("environments", [1, 2])
+def test_as_many_seeds_as_it_said_can_decide(environments):
+    """However clear: five seeds of one environment leave p at 2 / 32."""
+    few = {str(env): dict.fromkeys(range(3), np.array([0.5])) for env in range(environments)}
+    for env in few:
+        few[env][0] = np.array([0.51])
+    needed = compare_pairs(few).seeds_needed
+    assert needed == {1: 6, 2: 5}[environments]
+    enough = {env: {n: np.array([0.5 + 0.01 * n]) for n in range(needed)} for env in few}
+    assert compare_pairs(enough).verdict == "better"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from rlcompress.reporting.inputs import read_runs
 from rlcompress.reporting.pairs import differences, twins
 from rlcompress.reporting.sweep import WEIGHTS_ONLY, Condition, Sweep
-from tests.reporting.forge import write_run
+from tests.reporting.forge import TOTAL, write_run
 
 KINDS = {"none": "false", "int8": "true", "weights": "true"}
 
@@ -62,3 +64,22 @@ def test_differences_are_parts_of_the_dense_mean(grid):
     assert found[1][0] == pytest.approx((ours.return_mean - theirs.return_mean) / dense)
     weights = differences(sweep, extra=WEIGHTS_ONLY)["Hopper-v4"]
     assert {seed: values.size for seed, values in weights.items()} == {0: 2, 1: 2, 2: 2}
+
+
+def test_the_best_of_twins_is_chosen_from_what_both_trained_apart(tmp_path):
+    """The pruned twin was best before T, which the quantised one shares and cannot choose from."""
+    for sparsity, quant in ((0.0, "false"), (0.9, "false"), (0.9, "true")):
+        write_run(tmp_path / f"{sparsity}{quant}", sparsity=sparsity, quant=quant)
+    path = tmp_path / "0.9false" / "eval.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    early = [row | {"return": 9e9} if row["step"] == TOTAL else row for row in rows]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in early))
+    sweep = Sweep(read_runs(str(tmp_path)).runs)
+    late = [
+        np.mean([e["return"] for e in run.evaluations() if e["step"] == step])
+        for run in sweep.runs[1:]
+        for step in (TOTAL + TOTAL // 10, TOTAL + TOTAL // 5)
+    ]
+    dense = np.mean(sweep.dense("best")["Hopper-v4"])
+    (found,) = differences(sweep, "best")["Hopper-v4"][0]
+    assert found == pytest.approx((max(late[2:]) - max(late[:2])) / dense)

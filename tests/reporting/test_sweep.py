@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rlcompress.reporting import tables
+from rlcompress.evaluation.statistics import Bootstrap
+from rlcompress.evaluation.style import drawing, new_figure
+from rlcompress.reporting import blocks, figures_results, report, tables
 from rlcompress.reporting.inputs import read_runs
 from rlcompress.reporting.sweep import Condition, Sweep
 from tests.reporting.forge import write_run, write_sweep
@@ -90,6 +92,40 @@ def test_the_table_says_what_is_lossless(sweep):
     smallest = tables.smallest_lossless(table, "Hopper-v4")
     assert smallest.condition.label == "0.5, quantised"
     assert len(table) == 2 * (5 * 2 + 5)
+
+
+def test_a_condition_that_not_all_environments_have_is_not_pooled(tmp_path):
+    for env in ("Hopper-v4", "Ant-v4", "Walker2d-v4"):
+        for sparsity in (0.0, 0.5, 0.9):
+            if (env, sparsity) != ("Ant-v4", 0.9):
+                write_run(tmp_path / env / str(sparsity), env=env, sparsity=sparsity)
+    found = tables.rows(Sweep(read_runs(str(tmp_path)).runs))
+    pooled = {row.condition.label for row in found if row.env == tables.POOLED}
+    assert pooled == {"dense", "0.5"}
+
+
+def test_the_level_that_was_asked_for_is_that_of_tables_and_figures(tmp_path):
+    for sparsity in (0.0, 0.9):
+        for seed in range(6):
+            write_run(tmp_path / f"{sparsity}{seed}", sparsity=sparsity, seed=seed)
+    runs = read_runs(str(tmp_path)).runs
+    wide, narrow = Sweep(runs, Bootstrap(0.99)), Sweep(runs, Bootstrap(0.5))
+    for sweep, said in ((wide, "99 % bootstrap"), (narrow, "50 % bootstrap")):
+        pictures = [picture for picture in report.pictures(sweep) if "bootstrap" in picture.caption]
+        assert len(pictures) >= 3
+        assert all(f"{sweep.how.level:.0%}".replace("%", " %") in p.caption for p in pictures)
+        assert said in blocks.results(sweep, tables.rows(sweep))
+    heights = [bar_height(figures_results.return_against_bytes(sweep)) for sweep in (wide, narrow)]
+    assert heights[0] > 1.5 * heights[1]
+
+
+def bar_height(picture):
+    """The longest vertical bar of its first panel."""
+    with drawing():
+        figure = new_figure()
+        picture.panels[0].draw(figure)
+        lines = [line for axes in figure.axes for line in axes.get_lines()]
+        return max(float(np.ptp(line.get_ydata())) for line in lines if line.get_linewidth() == 6)
 
 
 def test_rows_of_runs_hold_both_checkpoints(sweep):

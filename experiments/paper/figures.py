@@ -31,6 +31,9 @@ from rlcompress.reporting.sweep import CHECKPOINTS, WEIGHTS_ONLY, Sweep
 
 HERE = Path(__file__).parent
 FIGURES = {"mlp": 4, "nature_cnn": 5, "impala_resnet": 6}
+PUBLISHED_STEPS = {"mlp": 1_000_000, "nature_cnn": 10_000_000, "impala_resnet": 10_000_000}
+CONVERGED = 0.1
+"""Of the published steps; what is shorter is labelled as not converged."""
 
 
 def published(network: str) -> dict[str, dict[str, dict[float, float]]]:
@@ -42,7 +45,8 @@ def published(network: str) -> dict[str, dict[str, dict[float, float]]]:
                 continue
             for kind in ("pruned", "quantised"):
                 value = float(row[kind])
-                found[row["env"]][f"paper, {kind}"][float(row["sparsity"])] = value
+                name = f"paper ({PUBLISHED_STEPS[network] // 10**6} M steps), {kind}"
+                found[row["env"]][name][float(row["sparsity"])] = value
     return found
 
 
@@ -54,6 +58,16 @@ def by_network(runs: tuple[Run, ...]) -> dict[str, Sweep]:
     return {name: Sweep(tuple(found[name])) for name in FIGURES if name in found}
 
 
+def titled(sweep: Sweep, env: str, published_steps: int) -> str:
+    """An environment with what its runs were: steps, seeds, and whether that is enough."""
+    runs = [run for run in sweep.runs if run.env == env]
+    steps = "/".join(sorted({f"{run.total_timesteps // 1000} k" for run in runs}))
+    seeds = len({run.seed for run in runs})
+    found = f"{env}: {steps} steps, {seeds} seed{'s' * (seeds != 1)}"
+    short = max(run.total_timesteps for run in runs) < CONVERGED * published_steps
+    return found + (", not converged" if short else "")
+
+
 def draw(sweep: Sweep, network: str, out: Path) -> None:
     """One figure as PNG and SVG."""
     allocations = return_by_allocation(sweep)
@@ -61,7 +75,9 @@ def draw(sweep: Sweep, network: str, out: Path) -> None:
         save_picture(allocations, out)
         print(out / f"{allocations.key}.png")
         return
-    picture = return_against_sparsity(sweep, published(network))
+    picture = return_against_sparsity(
+        sweep, published(network), lambda env: titled(sweep, env, PUBLISHED_STEPS[network])
+    )
     if picture is not None:
         found = replace(picture, key=f"figure_{FIGURES[network]}")
         save_picture(found, out)

@@ -25,7 +25,7 @@ def return_by_allocation(sweep: Sweep) -> Picture | None:
     panels = []
     for env in sweep.environments:
         series = _series(sweep, env)
-        if len(series) < 2:
+        if not series:
             continue
         dense = sweep.dense().get(env)
         level = None if dense is None else estimate({env: dense}, how=sweep.how)
@@ -45,21 +45,25 @@ def return_by_allocation(sweep: Sweep) -> Picture | None:
 
 
 def _series(sweep: Sweep, env: str) -> list[plots.Series]:
+    """A line per allocation, kind and what else there is; [] where all share one allocation."""
     found: dict[tuple[str, str], list[plots.Point]] = {}
     for condition, runs in sweep.of(env).items():
-        values = returns(runs)
-        name = condition.extra.removeprefix(SETTING)
+        values, name = returns(runs), runs[0].allocation
         if name not in _COLOURS or not condition.sparsity or not values.size:
             continue
+        words = [word for word in condition.extra.split(", ") if not word.startswith(SETTING)]
+        words += [condition.final] * (condition.final != "pruned")
         point = plots.Point(condition.sparsity, values, estimate({env: values}, how=sweep.how))
-        found.setdefault((name, condition.final), []).append(point)
+        found.setdefault((name, ", ".join(filter(None, words))), []).append(point)
+    if len({name for name, _ in found}) < 2:
+        return []
     ordered = sorted(found.items(), key=lambda item: list(_COLOURS).index(item[0][0]))
     return [
         plots.Series(
-            name.replace("_", " ") + (f", {final}" if final != "pruned" else ""),
+            ", ".join(filter(None, (name.replace("_", " "), others))),
             _COLOURS[name],
             tuple(points),
-            dashed=final != "pruned",
+            dashed=bool(others),
         )
-        for (name, final), points in ordered
+        for (name, others), points in ordered
     ]

@@ -33,8 +33,13 @@ Published = Mapping[str, Mapping[str, Mapping[float, float]]]
 """Environment, name of a curve, sparsity: return."""
 
 
-def return_against_sparsity(sweep: Sweep, published: Published | None = None) -> Picture | None:
-    """One panel per environment, in the form of the paper's Figures 4 to 6, and its curves."""
+def return_against_sparsity(
+    sweep: Sweep, published: Published | None = None, titled: Callable[[str], str] = str
+) -> Picture | None:
+    """One panel per environment, in the form of the paper's Figures 4 to 6, and its curves.
+
+    ``titled`` makes a panel's title of its environment.
+    """
     if not sweep.sparsities:
         return None
     panels = []
@@ -53,7 +58,7 @@ def return_against_sparsity(sweep: Sweep, published: Published | None = None) ->
             curves: Any = curves,
         ) -> None:
             axes = figure.subplots()
-            plots.return_against_sparsity(axes, series, level, reference=curves, title=env)
+            plots.return_against_sparsity(axes, series, level, reference=curves, title=titled(env))
 
         panels.append(Panel(env, draw, spoken=f"Return against sparsity in {env}"))
     caption = f"{_reading(sweep)} Diamonds: best checkpoints of the same phase. Dashed: dense runs."

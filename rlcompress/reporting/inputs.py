@@ -159,6 +159,7 @@ def _run(path: Path, name: str, summary: Any, overrides: Mapping[str, str]) -> R
         layers=tuple(_record(Layer, row) for row in summary.get("layers", ())),
         parity=summary.get("parity"),
         overrides=overrides,
+        allocation=str(summary.get("allocation", "")),
     )
 
 

@@ -67,6 +67,7 @@ class Run:
     layers: tuple[Layer, ...]
     parity: Mapping[str, Any] | None
     overrides: Mapping[str, str] = field(default_factory=dict)
+    allocation: str = ""
 
     @property
     def final(self) -> str:

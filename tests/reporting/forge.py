@@ -24,6 +24,7 @@ def write_run(
     mean: float = 1000.0,
     deviation: float = 30.0,
     overrides: str = "",
+    allocation: str = "erdos_renyi",
 ) -> Path:
     """A finished run whose final return lies around ``mean``."""
     path.mkdir(parents=True)
@@ -36,7 +37,7 @@ def write_run(
         "network": "mlp",
         "sparsity": sparsity,
         "quant": quant,
-        "allocation": "erdos_renyi",
+        "allocation": allocation,
         "criterion": "magnitude",
         "seed": seed,
         "budget": "paper",

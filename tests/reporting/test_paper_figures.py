@@ -17,6 +17,7 @@ from rlcompress.reporting.inputs import read_runs
 from rlcompress.reporting.sweep import Sweep
 from tests.reporting.forge import write_run
 
+PAPER = "paper (1 M steps)"
 SCRIPT = Path(__file__).parents[2] / "experiments" / "paper" / "figures.py"
 
 
@@ -59,9 +60,9 @@ def test_published_curves_lie_beneath_ours(grid, script):
     published = script.published("mlp")
     (panel,) = return_against_sparsity(Sweep(read_runs(str(grid)).runs), published).panels
     found = drawn(panel)
-    assert {"dense", "pruned", "quantised", "paper, pruned", "paper, quantised"} <= set(found)
-    x, y = found["paper, quantised"]
-    curve = published["Hopper-v4"]["paper, quantised"]
+    assert {"dense", "pruned", "quantised", f"{PAPER}, pruned", f"{PAPER}, quantised"} <= set(found)
+    x, y = found[f"{PAPER}, quantised"]
+    curve = published["Hopper-v4"][f"{PAPER}, quantised"]
     assert dict(zip(x, y, strict=True)) == {kept_axis(s): value for s, value in curve.items()}
 
 
@@ -75,8 +76,9 @@ def test_published_numbers_are_those_of_the_reference(script):
     for row in rows:
         curves = script.published(networks[row["network"]])[row["env_id"]]
         sparsity = float(row["sparsity"])
-        assert curves["paper, pruned"][sparsity] == float(row["return_80_89pct_pruned_fp32"])
-        assert curves["paper, quantised"][sparsity] == float(row["return_110_130pct_pruned_qat"])
+        paper = next(iter(curves)).rsplit(",")[0]
+        assert curves[f"{paper}, pruned"][sparsity] == float(row["return_80_89pct_pruned_fp32"])
+        assert curves[f"{paper}, quantised"][sparsity] == float(row["return_110_130pct_pruned_qat"])
 
 
 def test_the_script_writes_figure_4_and_says_what_the_pairs_say(
@@ -93,12 +95,15 @@ def test_the_script_writes_figure_4_and_says_what_the_pairs_say(
 def test_a_line_per_allocation(tmp_path):
     for allocation in ("global", "uniform", "erdos_renyi"):
         for sparsity in (0.9, 0.98):
-            words = f"allocation={allocation}"
-            write_run(tmp_path / f"{allocation}{sparsity}", sparsity=sparsity, overrides=words)
+            # The default is an allocation as well.
+            words = "" if allocation == "erdos_renyi" else f"allocation={allocation}"
+            path = tmp_path / f"{allocation}{sparsity}"
+            write_run(path, sparsity=sparsity, overrides=words, allocation=allocation)
+    write_run(tmp_path / "q", sparsity=0.9, quant="true")
     sweep = Sweep(read_runs(str(tmp_path)).runs)
     (panel,) = return_by_allocation(sweep).panels
     named = {label for label in drawn(panel) if not label.startswith("_")}
-    assert named == {"erdos renyi", "uniform", "global"}
+    assert named == {"erdos renyi", "erdos renyi, quantised", "uniform", "global"}
 
 
 def test_no_figure_of_allocations_where_there_is_one(grid):
@@ -134,3 +139,9 @@ def unpacked(collect, packed, folder):
 
 def returns_of(run):
     return [(e["variant"], e["step"], e["return"]) for e in run.evaluations()]
+
+
+def test_a_panel_says_how_long_and_how_often(grid, script):
+    sweep = Sweep(read_runs(str(grid)).runs)
+    assert script.titled(sweep, "Hopper-v4", 10_000) == "Hopper-v4: 10 k steps, 2 seeds"
+    assert script.titled(sweep, "Hopper-v4", 10**6).endswith("2 seeds, not converged")

@@ -44,6 +44,20 @@ def test_what_the_command_line_sets_is_no_axis_any_more():
     assert set(axes_of(words)) == {"variant", "sparsity"}
 
 
+def test_quantisation_by_its_other_name_is_a_variant():
+    """Beside quant=true every variant of the axis would be the same run."""
+    words = expand("+experiment=paper_mujoco", "quant=false,true", "seed=0")
+    assert "variant=none,int8" in words and not any(word.startswith("quant") for word in words)
+    assert set(axes_of([word for word in words if "variant=" not in word])) == {"sparsity", "env"}
+    assert "quant=true" in expand("+experiment=allocation_ablation", "quant=true")
+
+
+def test_the_grid_that_is_shown_is_the_one_that_runs():
+    words = ["+experiment=paper_mujoco", "budget=quick", "--cfg", "hydra", "-p", "hydra.sweeper"]
+    assert "+grid=quick/paper_mujoco" in expand(*words)
+    assert expand(*words, "--help") == [*words, "--help"]
+
+
 def test_a_misspelt_experiment_is_hydras_to_report():
     with pytest.raises(Exception, match="papper"):
         expand("+experiment=papper")

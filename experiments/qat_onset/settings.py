@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import nn
+from torch.ao.quantization import default_weight_fake_quant
 from torch.nn import functional
 
 from rlcompress import QATCallback, QuantSpec
@@ -16,9 +17,6 @@ from rlcompress.sb3.actors import actor_of
 
 Setting = Callable[[Any], list[BaseCallback]]
 """Changes a model, and returns the callbacks that it learns with from here on."""
-
-_AVERAGING = 0.01  # torch's own constant for observers that average.
-_LOW, _HIGH = -128, 127
 
 
 def nothing(model: Any) -> list[BaseCallback]:
@@ -63,23 +61,42 @@ def new_optimizers(model: Any) -> list[BaseCallback]:
 
 
 def averaged(model: Any) -> list[BaseCallback]:
-    """Weights alone, on -128 to 127, with a scale from averaged smallest and largest weights."""
-    for layer in actor_of(model).root.modules():
+    """Weights alone, as torch rounds them: -128 to 127, scales from averaged extremes."""
+    for layer in list(actor_of(model).root.modules()):
         if type(layer) is nn.Linear:
             layer.__class__ = _AveragedLinear
+            layer.rounding = default_weight_fake_quant()
+    return []
+
+
+def averaged_without_replay(model: Any) -> list[BaseCallback]:
+    """As ``averaged``, with nothing to learn from but what is seen from here on."""
+    model.replay_buffer.reset()
+    return averaged(model)
+
+
+def nothing_without_replay(model: Any) -> list[BaseCallback]:
+    """As ``none``, with nothing to learn from but what is seen from here on."""
+    model.replay_buffer.reset()
     return []
 
 
 SETTINGS: dict[str, Setting] = {
     "none": nothing,
+    "none, no replay": nothing_without_replay,
     "int8": int8,
     "weights only": weights_only,
-    "weights only, averaged": averaged,
+    "torch's averaged weights": averaged,
+    "torch's, no replay": averaged_without_replay,
     "int8, frozen ranges": frozen_ranges,
     "int8, slow": slow,
     "int8, no replay": without_replay,
     "int8, new optimizers": new_optimizers,
 }
+
+
+TORCHS = ("torch's averaged weights", "torch's, no replay")
+"""Settings whose layers only Stable-Baselines3's own updates can train."""
 
 
 class _FrozenRanges(BaseCallback):
@@ -96,16 +113,9 @@ def _stay(x: torch.Tensor) -> None:
 
 
 class _AveragedLinear(nn.Linear):
-    """A dense layer whose weights are rounded as torch's averaging observer has it."""
+    """A dense layer whose weight goes through torch's own averaging observer and rounding."""
 
-    _bounds: torch.Tensor | None = None
+    rounding: nn.Module
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        weight = self.weight
-        if self.training or self._bounds is None:
-            found = torch.stack([weight.detach().min(), weight.detach().max()])
-            old = found if self._bounds is None else self._bounds
-            self._bounds = old + _AVERAGING * (found - old)
-        scale = self._bounds.abs().max() / ((_HIGH - _LOW) / 2)
-        rounded = (weight / scale).round().clamp(_LOW, _HIGH) * scale
-        return functional.linear(x, weight + (rounded - weight).detach(), self.bias)
+        return functional.linear(x, self.rounding(self.weight), self.bias)

@@ -3,8 +3,9 @@
     python experiments/scale/bookkeeping.py <folder> [<number of runs>]
 
 Each directory has every file that the real run left: the large ones under a second name, the small
-ones (``summary.json``, ``command.txt``, ``eval.jsonl``) written anew with an environment, sparsity,
-seed and return of their own. The returns are made up; only the times mean something.
+ones (``summary.json``, ``command.txt``, ``eval.jsonl``, the overrides) written anew with an
+environment, sparsity, seed and return of their own. The returns are made up; only the times mean
+something.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from rlcompress.sweep_jobs import COMMANDS
 
 ENVS = ("HalfCheetah-v4", "Hopper-v4", "Walker2d-v4", "Ant-v4", "Humanoid-v4", "Swimmer-v4")
 SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -44,7 +47,7 @@ def write_run(target: Path, real: Path, env: str, sparsity: float, variant: str,
         copy = target / path.relative_to(real)
         if path.is_dir():
             copy.mkdir(parents=True, exist_ok=True)
-        elif path.name not in ("summary.json", "command.txt", "eval.jsonl"):
+        elif path.name not in ("summary.json", "command.txt", "eval.jsonl", "overrides.yaml"):
             copy.parent.mkdir(parents=True, exist_ok=True)
             os.link(path, copy)
     value = 3000 * (1 - 0.1 * sparsity) * generator.uniform(0.8, 1.2)
@@ -54,8 +57,9 @@ def write_run(target: Path, real: Path, env: str, sparsity: float, variant: str,
         row["return_mean"] = value
     about = {"env": env, "sparsity": sparsity, "quant": quant, "seed": seed, "rows": rows}
     (target / "summary.json").write_text(json.dumps({**summary, **about}, indent=2))
-    words = f"+experiment=paper_mujoco variant={variant} sparsity={sparsity} env={env} seed={seed}"
-    (target / "command.txt").write_text(f"python -m rlcompress.train {words}\n")
+    words = [f"variant={variant}", f"sparsity={sparsity}", f"env={env}", f"seed={seed}"]
+    (target / "command.txt").write_text(f"python -m rlcompress.train {' '.join(words)}\n")
+    (target / ".hydra" / "overrides.yaml").write_text("".join(f"- {word}\n" for word in words))
     step = summary["length"] // EVALUATIONS
     lines = [
         json.dumps(
@@ -72,6 +76,16 @@ def write_run(target: Path, real: Path, env: str, sparsity: float, variant: str,
         for _ in range(20)
     ]
     (target / "eval.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def write_command(sweep: Path, runs: int) -> None:
+    """What asked for the runs, and for a few more."""
+    seeds = runs // (len(SPARSITIES) * len(VARIANTS) * len(ENVS)) + 1
+    axes = {"variant": VARIANTS, "sparsity": SPARSITIES, "env": ENVS}
+    words = [f"{axis}={','.join(map(str, values))}" for axis, values in axes.items()]
+    (sweep / COMMANDS).mkdir(exist_ok=True)
+    text = json.dumps([*words, f"seed=range({seeds})"])
+    (sweep / COMMANDS / "grid.json").write_text(text)
 
 
 def timed(*words: str) -> None:
@@ -94,6 +108,7 @@ def main() -> None:
         target = place / "sweep" / env / variant / str(sparsity) / str(seed)
         if not target.exists():
             write_run(target, real, env, sparsity, variant, seed)
+    write_command(place / "sweep", number)
     files = sum(len(names) for _, _, names in os.walk(place / "sweep"))
     print(f"{number:,} run directories, {files:,} files")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""How long the paper's MuJoCo grid takes on so many cores, by simulating who trains what when.
+"""How long the paper's grids take on so many cores, by simulating who trains what when.
 
     python experiments/scale/schedule.py
 
@@ -14,59 +14,73 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-STEPS_PER_S = 120.0
-"""Training, one core, ``training=fast`` (118 pruned and quantised, 126 dense)."""
 
-EVALUATION_S = 7.1
-"""One evaluation every 10 000 steps: 20 episodes of 1000 steps (HalfCheetah)."""
+@dataclass(frozen=True)
+class Grid:
+    """What is run, and what it costs on one core with ``training=fast``.
 
-FIXED_S = 75.0
-"""Start (6.5 s), the final episodes of eight kept models (57 s), freezing, parity, TensorBoard."""
+    ``evaluation_s`` is one evaluation (20 episodes), every 10 000 steps; ``fixed_s`` start, final
+    episodes of the models that are kept, freezing, parity and TensorBoard.
+    """
 
-T, EXTRA, EVERY = 1_000_000, 200_000, 10_000
-SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
-VARIANTS, ENVS, SEEDS = ("none", "int8", "weights"), 6, 10
+    name: str
+    sparsities: tuple[float, ...]
+    envs: int
+    seeds: int
+    total: int
+    steps_per_s: float
+    evaluation_s: float
+    fixed_s: float
+
+    def jobs(self) -> list[Job]:
+        """The runs, in the order of the sweep."""
+        twins = itertools.product(range(self.envs), range(self.seeds))
+        found = itertools.product(VARIANTS, self.sparsities, twins)
+        return [Job(self.total, variant, sparsity, twin) for variant, sparsity, twin in found]
+
+    def seconds(self, steps: int) -> float:
+        """Training and evaluations."""
+        return steps / self.steps_per_s + steps / EVERY * self.evaluation_s
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of the grid."""
+    """One run of a grid."""
 
+    total: int
     variant: str
     sparsity: float
     twin: tuple[int, int]
 
     def parts(self) -> Iterator[tuple[int, tuple[object, ...] | None, bool]]:
         """(steps, name of what is there after them, whether this run leaves it), in order."""
+        begin = self.total // 5
         if self.sparsity:
-            yield T // 5, ("dense", self.twin), True
-            yield T - T // 5, ("T", self.sparsity, self.twin), self.variant == "none"
+            yield begin, ("dense", self.twin), True
+            yield self.total - begin, ("T", self.sparsity, self.twin), self.variant == "none"
         else:
-            yield T, ("T", 0.0, self.twin), self.variant == "none"
-        yield EXTRA, None, False
+            yield self.total, ("T", 0.0, self.twin), self.variant == "none"
+        yield begin, None, False
 
 
-def seconds(steps: int) -> float:
-    """Training and evaluations."""
-    return steps / STEPS_PER_S + steps / EVERY * EVALUATION_S
+VARIANTS, EVERY = ("none", "int8", "weights"), 10_000
+MUJOCO, ATARI = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99), (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+GRIDS = (
+    # SAC: 118 steps/s pruned and quantised, 126 dense; an evaluation is that of HalfCheetah.
+    Grid("paper_mujoco", MUJOCO, 6, 10, 1_000_000, 120.0, 7.1, 75.0),
+)
 
 
-def grid() -> list[Job]:
-    """The runs, in the order of the sweep."""
-    twins = itertools.product(range(ENVS), range(SEEDS))
-    found = itertools.product(VARIANTS, SPARSITIES, twins)
-    return [Job(variant, sparsity, twin) for variant, sparsity, twin in found]
-
-
-def simulate(cores: int, *, forked: bool) -> tuple[float, float, float]:
+def simulate(grid: Grid, cores: int, *, forked: bool) -> tuple[float, float, float]:
     """Seconds until all is done; core-seconds of work; core-seconds spent waiting."""
-    free = [0.0] * min(cores, len(grid()))
+    jobs = grid.jobs()
+    free = [0.0] * min(cores, len(jobs))
     heapq.heapify(free)
     ready: dict[object, float] = {}
     work = waited = end = 0.0
-    for job in grid():
-        now = heapq.heappop(free) + FIXED_S
-        work += FIXED_S
+    for job in jobs:
+        now = heapq.heappop(free) + grid.fixed_s
+        work += grid.fixed_s
         parts = list(job.parts())
         # The longest beginning that somebody has left or is under way to.
         known = [i for i, (_, name, _) in enumerate(parts) if forked and name in ready]
@@ -76,8 +90,8 @@ def simulate(cores: int, *, forked: bool) -> tuple[float, float, float]:
             waited += max(0.0, there - now)
             now = max(now, there)
         for steps, name, leaves in parts[first:]:
-            now += seconds(steps)
-            work += seconds(steps)
+            now += grid.seconds(steps)
+            work += grid.seconds(steps)
             if name is not None and leaves:
                 ready.setdefault(name, now)
         heapq.heappush(free, now)
@@ -86,15 +100,16 @@ def simulate(cores: int, *, forked: bool) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Print the table."""
-    print(f"{len(grid()):,} runs")
-    print("| cores | runs | wall time | core hours | waiting, core hours |")
-    print("|---|---|---|---|---|")
-    for cores, forked in itertools.product((1, 16, 512), (False, True)):
-        end, work, waited = simulate(cores, forked=forked)
-        kind = "sharing beginnings" if forked else "independent"
-        hours = f"{end / 3600:,.1f} h" if end < 4 * 86400 else f"{end / 86400:,.1f} days"
-        print(f"| {cores} | {kind} | {hours} | {work / 3600:,.0f} | {waited / 3600:,.0f} |")
+    """Print a table per grid."""
+    for grid in GRIDS:
+        print(f"{grid.name}: {len(grid.jobs()):,} runs")
+        print("| cores | runs | wall time | core hours | waiting, core hours |")
+        print("|---|---|---|---|---|")
+        for cores, forked in itertools.product((1, 16, 512), (False, True)):
+            end, work, waited = simulate(grid, cores, forked=forked)
+            kind = "sharing beginnings" if forked else "independent"
+            hours = f"{end / 3600:,.1f} h" if end < 4 * 86400 else f"{end / 86400:,.1f} days"
+            print(f"| {cores} | {kind} | {hours} | {work / 3600:,.0f} | {waited / 3600:,.0f} |")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from rlcompress import cli
-from rlcompress.training.errors import TrainingStopped
+from rlcompress.training.errors import HeldElsewhere, TrainingStopped
 from rlcompress.training.lock import check_unlocked, locked
 from rlcompress.training.settings import Settings
 from rlcompress.training.sweep_status import ERROR
@@ -254,5 +254,5 @@ def test_a_run_alone_says_that_its_directory_is_held(cli_run, tmp_path, capfd):
         return lambda: None
 
     with locked(tmp_path / "run"):
-        assert cli_run(check=check) == cli.BAD_INPUT
+        assert cli_run(check=check) == HeldElsewhere.code == 3
     assert "in use by process" in capfd.readouterr().err

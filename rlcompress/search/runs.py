@@ -15,7 +15,7 @@ from pathlib import Path
 from rlcompress.reporting.inputs import read_runs
 from rlcompress.reporting.run import Run
 from rlcompress.training.directory import SUMMARY
-from rlcompress.training.errors import TrainingStopped
+from rlcompress.training.errors import HeldElsewhere, TrainingStopped
 from rlcompress.training.lock import holder
 from rlcompress.training.signals import StopRequest
 
@@ -62,7 +62,9 @@ class Trainer:
             if process.poll() is None:
                 process.terminate()
                 process.wait()
-        if process.returncode and holder(run) is None:
+        # What a killed search left running may have the run, or may have ended it just now.
+        failed = process.returncode not in (0, HeldElsewhere.code) and holder(run) is None
+        if failed and not (run / SUMMARY).exists():
             raise TrainingStopped(
                 f"{run} failed: {_last_line(run / LOG)}; all of it in {run / LOG}"
             )

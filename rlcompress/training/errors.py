@@ -15,6 +15,9 @@ class HeldElsewhere(TrainingStopped, ValueError):
     In a sweep no failure: the run is somebody else's job, the others are still to be done.
     """
 
+    code = 3
+    """The exit code of a run alone: not wrong, to be asked for again when the other has ended."""
+
 
 class Interrupted(KeyboardInterrupt):
     """A signal ended the run; the message says where it stands and how to go on.

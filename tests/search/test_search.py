@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from rlcompress.evaluation.lossless import compare
-from rlcompress.search import hope, settings, study
+from rlcompress.search import hope, runs, settings, study
 from rlcompress.search.runs import Trainer, finished
 from rlcompress.search.search import sparsity_if_kept
 from rlcompress.training.errors import TrainingStopped
+from rlcompress.training.lock import locked
 from rlcompress.training.signals import caught_signals
 from tests.integration.runs import SMALL
 
@@ -125,6 +126,16 @@ def test_a_run_is_stopped_where_there_is_no_hope_and_resumed_where_there_is(trai
     assert trainer.finish(run, ["seed=0"])
     assert finished(run).seed == 0
     assert "going on" in (run / "log.txt").read_text() or "resum" in (run / "log.txt").read_text()
+
+
+def test_a_run_that_was_held_is_looked_at_again(trainer, tmp_path, monkeypatch):
+    """What a killed search leaves running may end between our attempt and our look at it."""
+    run = tmp_path / "run"
+    run.mkdir()
+    monkeypatch.setattr(runs, "holder", lambda run: None)
+    with locked(run):
+        assert trainer._train(run, ["seed=0"], lambda: False)
+    assert "in use by process" in (run / "log.txt").read_text()
 
 
 def test_a_run_that_fails_says_why(trainer, tmp_path):

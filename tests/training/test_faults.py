@@ -158,7 +158,7 @@ def test_a_directory_that_cannot_be_written(place, capfd):
 
 def test_a_directory_that_is_in_use(tmp_path, capfd):
     with locked(tmp_path):
-        assert train_main(tmp_path, *HOPPER) == 2
+        assert train_main(tmp_path, *HOPPER) == 3
     said = capfd.readouterr().err
     assert f"in use by process {os.getpid()}" in said
     assert said.count("\n") == 1

@@ -1,9 +1,9 @@
 """What every entry point is wrapped in: finds conf/, runs hydra, turns errors into one line.
 
 Knows hydra so that nothing below has to; knows nothing of what the entry points do. Exit codes:
-0 done, 1 the run failed, 2 the request was wrong, 3 another process is at it, 130 and 143 stopped by
-Ctrl-C and SIGTERM. In a sweep each failing job prints its line and the others still run; the first
-failure decides the exit code.
+0 done, 1 the run failed, 2 the request was wrong, 3 another process is at it, 130 and 143 stopped
+by Ctrl-C and SIGTERM. In a sweep each failing job prints its line and the others still run; the
+first failure decides the exit code.
 """
 
 from __future__ import annotations

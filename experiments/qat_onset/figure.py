@@ -14,7 +14,7 @@ from matplotlib import pyplot
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
-START, CONTROL = "start", "none"
+CONTROL = "none"
 ONSET = 2_000
 """Steps that count as the onset."""
 
@@ -29,7 +29,6 @@ def main() -> None:
         for line in path.read_text().splitlines():
             row = json.loads(line)
             found[row["setting"]][row["seed"]][row["step"]] = row["return"]
-        found.pop(START, None)
         show(path.stem, found)
         draw(path.stem, found)
 
@@ -47,7 +46,7 @@ def show(env: str, found: Runs) -> None:
 
 
 def draw(env: str, found: Runs) -> None:
-    """One panel per setting, a line per seed; there are too few for an interval."""
+    """One panel per setting, a line per seed over those of float32; too few for an interval."""
     columns = 3
     rows = -(-len(found) // columns)
     figure, grid = pyplot.subplots(
@@ -55,13 +54,17 @@ def draw(env: str, found: Runs) -> None:
     )
     for axes, name in zip(grid.flat, found, strict=False):
         steps, curves = relative(found, name)
+        for curve in relative(found, CONTROL)[1]:
+            axes.plot(steps / 1000, curve, color="0.75", linewidth=0.9)
         for curve in curves:
-            axes.plot(steps, curve, color="#c9560b", linewidth=0.9, marker=".", markersize=3)
+            axes.plot(steps / 1000, curve, color="#c9560b", linewidth=0.9, marker=".", markersize=3)
         axes.axhline(1.0, color="0.6", linewidth=0.8)
         axes.set_title(name, fontsize=9)
     for axes in list(grid.flat)[len(found) :]:
         axes.set_visible(False)
-    figure.supxlabel("steps after quantisation-aware training began", fontsize=9)
+    figure.supxlabel(
+        "thousand steps after quantisation-aware training began (grey: float32)", fontsize=9
+    )
     figure.supylabel("return / float32 return", fontsize=9)
     figure.savefig(HERE / f"{env}.png", dpi=110)
 

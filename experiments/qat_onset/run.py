@@ -49,7 +49,9 @@ def main() -> None:
                 print(f"{env}, seed {seed}: {name}", flush=True)
                 found = go_on(start, env, seed, name)
                 rows.write_text("".join(f"{json.dumps(row)}\n" for row in found))
-    files = sorted(work.glob("seed*/*.jsonl"))
+    # The order of the settings is that of tables and figures.
+    names = [name for name in SETTINGS if list(work.glob(f"seed*/{name}.jsonl"))]
+    files = [file for name in names for file in sorted(work.glob(f"seed*/{name}.jsonl"))]
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{env}.jsonl").write_text("".join(file.read_text() for file in files))
 

@@ -83,15 +83,15 @@ def nothing_without_replay(model: Any) -> list[BaseCallback]:
 
 SETTINGS: dict[str, Setting] = {
     "none": nothing,
-    "none, no replay": nothing_without_replay,
     "int8": int8,
-    "weights only": weights_only,
     "torch's averaged weights": averaged,
-    "torch's, no replay": averaged_without_replay,
-    "int8, frozen ranges": frozen_ranges,
-    "int8, slow": slow,
+    "none, no replay": nothing_without_replay,
     "int8, no replay": without_replay,
+    "torch's, no replay": averaged_without_replay,
+    "weights only": weights_only,
+    "int8, frozen ranges": frozen_ranges,
     "int8, new optimizers": new_optimizers,
+    "int8, slow": slow,
 }
 
 

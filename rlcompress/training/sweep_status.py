@@ -47,6 +47,12 @@ class JobStatus:
     reason: str = ""
     log: Path | None = None
 
+    @cached_property
+    def began(self) -> float:
+        """When it began, as a file's time; 0 where that cannot be told."""
+        config = self.path / _CONFIG
+        return config.stat().st_mtime if config.exists() else 0.0
+
 
 @dataclass(frozen=True)
 class SweepStatus:
@@ -89,8 +95,10 @@ class SweepStatus:
 
     @cached_property
     def _parts(self) -> dict[Words, float]:
-        begun = [job.words for job in self.jobs if job.words is not None]
-        return own_parts(dict.fromkeys([*self.asked, *begun]), self.shape)
+        # What began first trained what they share.
+        begun = sorted(self.jobs, key=lambda job: job.began)
+        words = [job.words for job in begun if job.words is not None]
+        return own_parts(dict.fromkeys([*words, *self.asked]), self.shape)
 
     @cached_property
     def _pace(self) -> Mapping[str | None, float]:

@@ -82,6 +82,20 @@ def test_time_left_knows_what_runs_share(tmp_path):
     assert found.seconds_left() == pytest.approx(600 + 1000 + 3 * 200)
 
 
+def test_what_began_first_trained_what_is_shared(tmp_path):
+    """Whatever a later command asks for first, and however the directories are named."""
+    done = job(tmp_path, "z", words=words("none", "0.5"))
+    later = job(tmp_path, "a", words=words("int8", "0.5"))
+    (later / ".hydra" / "config.yaml").touch()
+    for directory, began, seconds in ((done, 1000, 1200), (later, 3000, 200)):
+        os.utime(directory / ".hydra" / "config.yaml", (began, began))
+        finish(directory, seconds, length=LENGTH)
+    with locked(job(tmp_path, "m", words=words("none", "0.9"))):
+        found = read_status(tmp_path, [words("int8", "0.9"), words("int8", "0.5")])
+    # 0.9 goes on where pruning begins and counts as half done; its twin goes on from T.
+    assert found.seconds_left() == pytest.approx(500 + 200)
+
+
 def test_a_job_half_way_has_the_other_half_to_do(tmp_path):
     asked = [words("none", "0"), words("none", "0", "y")]
     finish(job(tmp_path, "0", words=asked[0]), 1200, length=LENGTH)

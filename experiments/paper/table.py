@@ -1,0 +1,89 @@
+"""Prints the packed results as Markdown tables: a row per sparsity, a table per environment.
+
+    python experiments/paper/table.py [<folder of packed results> ...]
+
+Without a folder, all of ``results/``. Returns are means over seeds of a run's final episodes, with
+the lowest and highest seed where there are several. ``after T`` and ``best`` are the mean and the
+best of the evaluations from where a run and its quantised twin part. Bytes are those of the stored
+``.rlc``.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from collect import unpack
+
+from rlcompress.reporting.inputs import read_runs
+from rlcompress.reporting.pairs import best_after
+from rlcompress.reporting.run import Run
+from rlcompress.reporting.sweep import Condition, Sweep
+
+HERE = Path(__file__).parent
+COLUMNS = (
+    *("sparsity", "allocation", "8 bits", "seeds", "last", "of dense"),
+    *("after T", "best", "KB", "factor"),
+)
+
+
+def over_seeds(values: list[float]) -> str:
+    """Mean, and what it lies between."""
+    found = f"{np.mean(values):,.0f}"
+    several = len(values) > 1
+    return found + (f" ({min(values):,.0f} to {max(values):,.0f})" if several else "")
+
+
+def mean_after(run: Run, step: int) -> float | None:
+    """The mean of all episodes of the run's evaluations after ``step``, None where it has none."""
+    found = [episode["return"] for episode in run.evaluations() if episode["step"] > step]
+    return float(np.mean(found)) if found else None
+
+
+def row(sweep: Sweep, env: str, condition: Condition, runs: tuple[Run, ...]) -> list[str]:
+    """The cells of one condition."""
+    results = [found for run in runs if (found := run.result(run.final, "last")) is not None]
+    best = [value for run in runs if (value := best_after(run, run.total_timesteps)) is not None]
+    after = [value for run in runs if (value := mean_after(run, run.total_timesteps)) is not None]
+    dense = sweep.dense().get(env)
+    last = [result.return_mean for result in results]
+    kept = "" if dense is None else f"{100 * np.mean(last) / np.mean(dense):.0f} %"
+    return [
+        f"{condition.sparsity:g}",
+        runs[0].allocation if condition.sparsity else "",
+        "yes" if condition.kind == "quantised" else "",
+        str(len(results)),
+        over_seeds(last),
+        kept,
+        over_seeds(after),
+        over_seeds(best),
+        f"{np.mean([result.size_bytes for result in results]) / 1000:.1f}",
+        f"{np.mean([result.honest_factor for result in results]):.1f}",
+    ]
+
+
+def lines(sweep: Sweep) -> Iterator[str]:
+    """Every environment's table."""
+    for env in sweep.environments:
+        yield f"\n**{env}**\n"
+        yield f"| {' | '.join(COLUMNS)} |"
+        yield f"|{'---|' * len(COLUMNS)}"
+        for condition, runs in sweep.of(env).items():
+            yield f"| {' | '.join(row(sweep, env, condition, runs))} |"
+
+
+def main() -> None:
+    """Read and print."""
+    folders = [Path(name) for name in sys.argv[1:]] or sorted((HERE / "results").iterdir())
+    for packed in folders:
+        with tempfile.TemporaryDirectory() as folder:
+            for file in sorted(packed.glob("*.jsonl")):
+                unpack(file, Path(folder) / file.stem)
+            print(*lines(Sweep(read_runs(folder).runs)), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -38,7 +38,7 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     if not source.exists():
         raise ValueError(f"run={source} does not exist")
     if source.is_dir():
-        source = _within(source)
+        source = _within(source, settings)
     chosen, target = choose(settings.format, source, settings.out)
     wanted: dict[str, Any] = {"optimise": settings.optimise, "precision": settings.precision}
     options = Options(**wanted, with_action=settings.with_action)
@@ -54,35 +54,51 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     return work
 
 
-def _within(directory: Path) -> Path:
-    for name in ("actor.zip", "actor.rlc"):
+def _within(directory: Path, settings: Settings) -> Path:
+    """The run's artifact, which alone has everything; its zip where what is asked for needs one."""
+    of_zip = settings.vec_normalize is not None or not settings.remove_dead
+    for name in ("actor.zip", "actor.rlc") if of_zip else ("actor.rlc", "actor.zip"):
         if (directory / name).is_file():
             return directory / name
-    raise ValueError(f"{directory} holds no finished run (no actor.zip, no actor.rlc)")
+    raise ValueError(f"{directory} holds no finished run (no actor.rlc, no actor.zip)")
 
 
 def _policy(source: Path, settings: Settings) -> CompressedPolicy:
     if source.suffix == ".rlc":
         if settings.vec_normalize is not None:
             raise ValueError("vec_normalize belongs to a zip; an .rlc has its statistics inside")
+        if not settings.remove_dead:
+            raise ValueError("remove_dead=false belongs to a zip; an .rlc keeps the units it has")
         return CompressedPolicy.load(source)
     # Imported here: torch takes seconds, and converting an artifact does not need it.
     from rlcompress.export.freeze import freeze
     from rlcompress.export.freeze_statistics import read_statistics, statistics_beside
 
-    statistics = None
+    earlier, statistics = _artifact_beside(source), None
     if settings.vec_normalize is not None:
         statistics = read_statistics(settings.vec_normalize)
+    elif earlier is not None and earlier.observation.mean is not None:
+        raise ValueError(
+            f"{source.with_suffix('.rlc')} normalises its observations and {source.name} beside it "
+            "has no statistics: name the .rlc, or give vec_normalize=<pickle>"
+        )
     elif beside := statistics_beside(source):
         print(f"note: if it was trained with the statistics beside it, add vec_normalize={beside}")
     model = _model(source)
     return freeze(
         model,
-        _golden(source.with_suffix(".rlc"), model.observation_space.shape),
+        _golden(earlier, model.observation_space.shape),
         vec_normalize=statistics,
         remove_dead=settings.remove_dead,
         meta={"source": source.name},
     )
+
+
+def _artifact_beside(source: Path) -> CompressedPolicy | None:
+    try:
+        return CompressedPolicy.load(source.with_suffix(".rlc"))
+    except (ValueError, OSError):
+        return None
 
 
 def _model(source: Path) -> BaseAlgorithm:
@@ -96,12 +112,9 @@ def _model(source: Path) -> BaseAlgorithm:
         return load(source)
 
 
-def _golden(earlier: Path, shape: Any) -> Any:
+def _golden(earlier: CompressedPolicy | None, shape: Any) -> Any:
     """Recorded observations of an earlier artifact of the same model: better than made-up ones."""
-    try:
-        golden = CompressedPolicy.load(earlier).golden
-    except (ValueError, OSError):
-        return None
+    golden = None if earlier is None else earlier.golden
     if golden is None or sorted(golden.observations.shape[1:]) != sorted(shape):
         return None
     return golden.observations

@@ -12,12 +12,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rlcompress import CompressedPolicy, Engine
 from rlcompress.compress import __main__ as compress
-from rlcompress.export import __main__ as export
 from rlcompress.probe.source import open_source
 from rlcompress.quantization.state import is_prepared
 from rlcompress.reporting.inputs import read_runs
 from rlcompress.sb3.actors import actor_of
 from rlcompress.sb3.checkpoint import load
+from tests.integration.test_bad_input import export_main
 from tests.integration.test_report import report_main
 from tests.sb3.models import ALGORITHMS, CASES, algorithm, make_model
 
@@ -116,11 +116,7 @@ def test_the_zip_is_what_the_artifact_was_frozen_from(done):
 
 
 def test_export_reads_the_run(done, tmp_path, capfd):
-    before, sys.argv = sys.argv, ["export", f"run={done}", f"out={tmp_path}/actor.onnx"]
-    try:
-        assert export.main() == 0
-    finally:
-        sys.argv = before
+    assert export_main(f"run={done}", f"out={tmp_path}/actor.onnx") == 0
     assert (tmp_path / "actor.onnx").stat().st_size > 0
 
 
@@ -181,6 +177,27 @@ def test_statistics_are_part_of_the_artifact(tmp_path):
     # Nothing was pruned, rounded or learned: on raw observations it is the model behind them.
     expected, _ = model.predict(env.normalize_obs(raw), deterministic=True)
     np.testing.assert_allclose(engine(raw), expected, atol=1e-3)
+
+
+def test_an_export_keeps_the_statistics_or_refuses(tmp_path, capsys):
+    """They are in the artifact and not in the zip beside it."""
+    normalised(tmp_path)
+    statistics = f"vecnormalize={tmp_path}/stats.pkl"
+    small = ("env=Pendulum-v1", "sparsity=0", "quant=false", *SMALL)
+    run = tmp_path / "run"
+    assert compress_main(run, f"model={tmp_path}/model.zip", statistics, *small) == 0
+    before = (run / "actor.rlc").read_bytes()
+    assert export_main(f"run={run}", f"out={tmp_path}/again.rlc") == 0
+    assert (tmp_path / "again.rlc").read_bytes() == before
+    assert export_main(f"run={run}/actor.zip") == 2
+    assert "has no statistics: name the .rlc, or give vec_normalize=" in capsys.readouterr().err
+    assert export_main(f"run={run}", "remove_dead=false") == 2
+    assert export_main(f"run={run}/actor.rlc", "remove_dead=false") == 2
+    assert (run / "actor.rlc").read_bytes() == before
+    statistics = f"vec_normalize={tmp_path}/stats.pkl"
+    assert export_main(f"run={run}", statistics, f"out={tmp_path}/zip.rlc") == 0
+    mean = CompressedPolicy.load(tmp_path / "zip.rlc").observation.mean
+    np.testing.assert_array_equal(mean, CompressedPolicy.load(run / "actor.rlc").observation.mean)
 
 
 def test_recorded_observations_are_enough(zips, tmp_path, capsys):

@@ -13,6 +13,9 @@ OBJECTIVES = ("sparsest", "front")
 REQUEST = "request.json"
 """In a search's directory: what it was asked for when it began."""
 
+DIGITS = 4
+"""To which the sparsity of a trial is rounded."""
+
 _MAY_CHANGE = ("directory", "trials", "hopeless", "sampler_seed")
 
 
@@ -49,11 +52,7 @@ def check(settings: Settings) -> None:
     for name in ("trials", "seeds"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(settings, name)}")
-    if not 0 < settings.lowest < settings.highest < 1:
-        raise ValueError(
-            "lowest and highest must be sparsities with 0 < lowest < highest < 1, got "
-            f"{settings.lowest} and {settings.highest}"
-        )
+    _check_range(settings)
     for name in ("allocations", "variants"):
         if not getattr(settings, name):
             raise ValueError(f"{name} must name at least one, got []")
@@ -67,6 +66,19 @@ def check(settings: Settings) -> None:
         raise ValueError(
             f"hopeless must be below -margin ({-settings.margin}), got {settings.hopeless}: a "
             "trial within the margin has hope"
+        )
+
+
+def _check_range(settings: Settings) -> None:
+    if not 0 < settings.lowest < settings.highest < 1:
+        raise ValueError(
+            "lowest and highest must be sparsities with 0 < lowest < highest < 1, got "
+            f"{settings.lowest} and {settings.highest}"
+        )
+    if settings.highest > 1 - 10**-DIGITS:
+        raise ValueError(
+            f"highest must be at most {1 - 10**-DIGITS:g}, got {settings.highest}: sparsities are "
+            f"tried to {DIGITS} digits"
         )
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlcompress.search.settings import Settings
+import numpy as np
+
+from rlcompress.search.settings import DIGITS, Settings
 from rlcompress.training.errors import HeldElsewhere
 from rlcompress.training.lock import locked
 
@@ -67,7 +69,6 @@ class Trials:
             storage=found.storages.JournalStorage(backend),
             study_name=settings.objective,
             directions=list(DIRECTIONS[settings.objective]),
-            sampler=found.samplers.TPESampler(seed=settings.sampler_seed, constant_liar=True),
             pruner=found.pruners.ThresholdPruner(lower=lower) if lower is not None else None,
             load_if_exists=True,
         )
@@ -91,13 +92,22 @@ class Trials:
                 # Its owner may have finished it in the meantime.
                 found = self._study.get_trials(deepcopy=False)[trial.number]
                 if not found.state.is_finished():
+                    self._seed(trial.number)
                     return self._optuna.trial.Trial(self._study, found._trial_id)
                 stack.close()
         if len(begun) >= self._settings.trials:
             return None
+        self._seed(len(begun))
         trial = self._study.ask()
         self._hold(trial.number, stack)
         return trial
+
+    def _seed(self, number: int) -> None:
+        """A sampler for one trial: a process that began afresh would try what others have tried."""
+        mixed = np.random.SeedSequence([self._settings.sampler_seed, number]).generate_state(1)
+        self._study.sampler = self._optuna.samplers.TPESampler(
+            seed=int(mixed[0]), constant_liar=True
+        )
 
     def _hold(self, number: int, stack: contextlib.ExitStack) -> bool:
         path = self.path(number)
@@ -119,7 +129,7 @@ class Trials:
         kept = trial.suggest_float("kept", 1 - settings.highest, 1 - settings.lowest, log=True)
         allocation = trial.suggest_categorical("allocation", list(settings.allocations))
         variant = trial.suggest_categorical("variant", list(settings.variants))
-        return Choice(round(1 - kept, 4), allocation, variant)
+        return Choice(round(1 - kept, DIGITS), allocation, variant)
 
     def hopeless(self, trial: Any, value: float, step: int) -> bool:
         """Whether the trial should end here; remembers the value that says so."""

@@ -41,6 +41,7 @@ ASKED = settings.Settings(
         ({"trials": 0}, "trials must be at least 1, got 0"),
         ({"lowest": 0.99, "highest": 0.5}, "lowest < highest"),
         ({"highest": 1.0}, "lowest < highest"),
+        ({"highest": 0.99999}, "highest must be at most 0.9999"),
         ({"variants": []}, "variants must name at least one"),
         ({"margin": 0.0}, "margin must be in"),
         ({"hopeless": -0.05}, "hopeless must be below -margin"),
@@ -69,6 +70,28 @@ def test_without_optuna_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ValueError, match=r"pip install 'rlcompress\[search\]'"):
         study.optuna()
+
+
+def test_a_search_begun_again_tries_what_was_not_tried(tmp_path):
+    """Else several on one folder, or one that is stopped often, would repeat each other."""
+    pytest.importorskip("optuna")
+
+    def choices(directory, processes):
+        asked = replace(
+            ASKED, directory=str(directory), trials=4, allocations=["uniform", "global"]
+        )
+        found = []
+        for trials in [study.Trials(asked) for _ in range(processes)]:
+            for _ in range(4 // processes):
+                with trials.claimed() as trial:
+                    found.append(trials.choose(trial))
+                    trials.tell(trial, [0.5])
+        return found
+
+    alone = choices(tmp_path / "alone", 1)
+    assert len(set(alone)) == 4
+    assert choices(tmp_path / "stopped", 4) == alone
+    assert choices(tmp_path / "again", 2) == alone
 
 
 def test_sparser_is_better_until_something_is_lost():

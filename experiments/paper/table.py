@@ -21,13 +21,15 @@ from collect import unpack
 from rlcompress.reporting.inputs import read_runs
 from rlcompress.reporting.pairs import best_after
 from rlcompress.reporting.run import Run
-from rlcompress.reporting.sweep import Condition, Sweep
+from rlcompress.reporting.sweep import WEIGHTS_ONLY, Condition, Sweep
 
 HERE = Path(__file__).parent
 COLUMNS = (
-    *("sparsity", "allocation", "8 bits", "seeds", "last", "of dense"),
+    *("sparsity", "allocation", "quantised", "seeds", "last", "of dense"),
     *("after T", "best", "KB", "factor"),
 )
+
+QUANTISED = {"quantised": "8 bits", "ptq": "8 bits, afterwards"}
 
 
 def over_seeds(values: list[float]) -> str:
@@ -48,13 +50,13 @@ def row(sweep: Sweep, env: str, condition: Condition, runs: tuple[Run, ...]) -> 
     results = [found for run in runs if (found := run.result(run.final, "last")) is not None]
     best = [value for run in runs if (value := best_after(run, run.total_timesteps)) is not None]
     after = [value for run in runs if (value := mean_after(run, run.total_timesteps)) is not None]
-    dense = sweep.dense().get(env)
+    dense = sweep.dense(like=condition).get(env)
     last = [result.return_mean for result in results]
     kept = "" if dense is None else f"{100 * np.mean(last) / np.mean(dense):.0f} %"
     return [
         f"{condition.sparsity:g}",
         runs[0].allocation if condition.sparsity else "",
-        "yes" if condition.kind == "quantised" else "",
+        WEIGHTS_ONLY if WEIGHTS_ONLY in condition.extra else QUANTISED.get(condition.final, ""),
         str(len(results)),
         over_seeds(last),
         kept,

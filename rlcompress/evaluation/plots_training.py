@@ -129,22 +129,23 @@ def timeline(
     axes: Any, schedule: PolynomialSchedule | None, total: int, length: int, *, qat: bool
 ) -> None:
     """The paper's Figure 3: which phase a run is in, over its steps."""
-    begin, end = (schedule.begin * total, schedule.end * total) if schedule else (total, total)
+    stop = total if qat else length
+    begin, end = (schedule.begin * total, schedule.end * total) if schedule else (stop, stop)
     parts = [("dense", 0.0, begin, colour("dense"))]
     if schedule is not None:
         parts += [
             ("pruning", begin, end, colour("pruned-3")),
-            ("pruned", end, total if qat else length, colour("pruned")),
+            ("pruned", end, stop, colour("pruned")),
         ]
     if length > total and qat:
         parts.append(("quantised", total, length, colour("quantised")))
     parts = [part for part in parts if part[2] > part[1]]
-    for name, start, stop, shown in parts:
-        axes.barh(0, stop - start, left=start, height=0.5, color=shown)
+    for name, start, until, shown in parts:
+        axes.barh(0, until - start, left=start, height=0.5, color=shown)
         axes.text(
-            (start + stop) / 2, 0.36, name, ha="center", va="bottom", color=shown, fontsize=12
+            (start + until) / 2, 0.36, name, ha="center", va="bottom", color=shown, fontsize=12
         )
-    edges = sorted({0.0, float(length), *(stop for _, _, stop, _ in parts)})
+    edges = sorted({0.0, float(length), *(part[2] for part in parts)})
     axes.set_xticks(edges, [short_number(round(edge)) for edge in edges])
     axes.set(ylim=(-0.4, 0.75), xlim=(0, length), xlabel="environment steps")
     tidy(axes, grid="none")

@@ -97,8 +97,8 @@ def _onset_panel(sweep: Sweep, env: str) -> Panel | None:
             rank = sweep.rank(condition.sparsity)
             shown = shade("quantised", rank, len(sweep.sparsities))
         if values:
-            label = f"{condition.sparsity:g}"
-            rows.append((label, shown, values))
+            words = [f"{condition.sparsity:g}", condition.extra]
+            rows.append((", ".join(word for word in words if word), shown, values))
     if not rows:
         return None
 

@@ -9,7 +9,13 @@ import numpy as np
 
 from rlcompress.evaluation import plots
 from rlcompress.evaluation.lossless import normalised
-from rlcompress.evaluation.statistics import AGGREGATES, estimate, iqm, performance_profile
+from rlcompress.evaluation.statistics import (
+    AGGREGATES,
+    FloatArray,
+    estimate,
+    iqm,
+    performance_profile,
+)
 from rlcompress.evaluation.style import PANEL, UNPRUNED, colour, shade
 from rlcompress.reporting.render import Panel, Picture
 from rlcompress.reporting.run import PROBE, Run
@@ -105,23 +111,24 @@ def engine_latency_us(run: Run) -> float | None:
 
 def aggregates(sweep: Sweep) -> Picture | None:
     """Aggregates over environments of normalised returns, and performance profiles."""
-    dense = {env: float(np.mean(runs)) for env, runs in sweep.dense().items()}
-    dense = {env: value for env, value in dense.items() if value}
-    rows = []
-    for condition in sweep.conditions:
-        scores = normalised(sweep.scores(condition), dense)
-        if scores:
-            rows.append((condition.label, _shade(sweep, condition), scores))
+    found = {condition: _normalised(sweep, condition) for condition in sweep.conditions}
+    envs = {env for scores in found.values() for env in scores}
+    # In a sweep half done, what only easy environments have would look better than the rest.
+    rows = [
+        (condition.label, _shade(sweep, condition), scores)
+        for condition, scores in found.items()
+        if scores and len(scores) == len(envs)
+    ]
     if not rows:
         return None
     panels = []
     height = 90 + 22 * len(rows)
     for name in AGGREGATES:
-        found = [(label, shown, estimate(scores, name, sweep.how)) for label, shown, scores in rows]
+        bars = [(label, shown, estimate(scores, name, sweep.how)) for label, shown, scores in rows]
 
-        def draw(figure: Any, found: Any = found, name: str = name) -> None:
+        def draw(figure: Any, bars: Any = bars, name: str = name) -> None:
             target = 0.0 if name == "optimality gap" else 1.0
-            plots.aggregate_estimates(figure.subplots(), found, title=name, target=target)
+            plots.aggregate_estimates(figure.subplots(), bars, title=name, target=target)
 
         panels.append(Panel(name, draw, (PANEL[0], height), f"{name} of normalised returns"))
     panels.append(
@@ -130,10 +137,19 @@ def aggregates(sweep: Sweep) -> Picture | None:
     caption = (
         "Returns as parts of the environment's dense mean, 1 + (x - dense) / |dense|: the dashed "
         "line is as good as dense (for the optimality gap, the shortfall, that is 0). Over "
-        f"{len(dense)} environment{'s' * (len(dense) != 1)}, last checkpoints, stratified "
+        f"{len(envs)} environment{'s' * (len(envs) != 1)}, conditions that are in all of them, "
+        "last checkpoints, stratified "
         f"bootstrap intervals of {sweep.confidence} where every environment has five runs."
     )
     return Picture("aggregates", "Aggregates and profiles", caption, tuple(panels))
+
+
+def _normalised(sweep: Sweep, condition: Condition) -> dict[str, FloatArray]:
+    """Returns of a condition's runs by the mean of the dense runs that train as they do."""
+    dense = {env: float(np.mean(runs)) for env, runs in sweep.dense(like=condition).items()}
+    return normalised(
+        sweep.scores(condition), {env: value for env, value in dense.items() if value}
+    )
 
 
 def _profile_drawing(rows: list[tuple[str, str, Any]]) -> Callable[[Any], None]:

@@ -40,11 +40,13 @@ def learning_curves(sweep: Sweep) -> Picture | None:
             panels.append(_curve_panel(f"{env}, {name}", run, lines))
     if not panels:
         return None
+    each, most = sweep.curves_each, max(len(runs) for runs in sweep.groups.values())
+    read = f" Of each condition {each} runs are read." if each < most else ""
     caption = (
         "Grey while dense, blue from the first pruning step on, orange once quantised; stronger is "
         "sparser, and the number at the end of a line is its sparsity. Lines are means over runs "
-        f"with {sweep.confidence} bootstrap bands, or every run where there are fewer than five. "
-        "Below: the sparsity that the schedule asks for."
+        f"with {sweep.confidence} bootstrap bands, or every run where there are fewer than five."
+        f"{read} Below: the sparsity that the schedule asks for."
     )
     return Picture("learning_curves", "Learning curves", caption, tuple(panels))
 

@@ -47,12 +47,12 @@ def differences(
     evaluation after T, where the twins part: a whole phase would give the pruned one more to choose
     from.
     """
-    dense = {env: abs(float(np.mean(runs))) for env, runs in sweep.dense(checkpoint).items()}
     found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for ours, theirs in twins(sweep, extra):
         one, other = _value(ours, checkpoint), _value(theirs, checkpoint)
-        if one is not None and other is not None and dense.get(ours.env):
-            found[ours.env][ours.seed].append((one - other) / dense[ours.env])
+        dense = sweep.dense(checkpoint, Condition(theirs.sparsity, theirs.final)).get(ours.env)
+        if one is not None and other is not None and dense is not None and np.mean(dense):
+            found[ours.env][ours.seed].append((one - other) / abs(float(np.mean(dense))))
     return {
         env: {seed: np.array(values) for seed, values in seeds.items()}
         for env, seeds in found.items()

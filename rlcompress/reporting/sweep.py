@@ -19,7 +19,7 @@ from rlcompress.evaluation.statistics import Bootstrap, FloatArray
 from rlcompress.reporting.run import Run
 
 CHECKPOINTS = ("last", "best")
-CURVE_RUNS = 400
+CURVE_RUNS = 1000
 """Most runs whose evaluations are read for learning curves; of more, evenly few per condition."""
 
 LONGEST_NAME = 32
@@ -27,8 +27,11 @@ LONGEST_NAME = 32
 
 _NOT_A_CONDITION = frozenset(
     "env seed sparsity quant resume device threads eval_freq eval_episodes final_episodes "
-    "parity_observations checkpoint_freq checkpoint_every draw_every board_every isa".split()
+    "parity_observations checkpoint_freq checkpoint_every draw_every board_every isa trunks".split()
 )
+_COMPRESSION = frozenset("variant allocation criterion extra_fraction extra_timesteps".split())
+_COMPRESSION_TABLES = ("pruning", "quantisation")
+"""Settings that dense runs do not share with what is measured by them, beside ``sparsity``."""
 
 WEIGHTS_ONLY = "weights only"
 _IN_WORDS = {
@@ -39,6 +42,9 @@ _IN_WORDS = {
 }
 """Settings as a condition names them; "" where sparsity and kind say it: 8 bits are the usual."""
 
+
+Setup = tuple[object, ...]
+"""How a run trains, compression and length apart: algorithm and settings that not all share."""
 
 _WORDS = {"quantised": ["quantised"], "ptq": ["quantised afterwards"], "binary": ["binary"]}
 
@@ -105,15 +111,38 @@ class Sweep:
     def _extras(self) -> dict[Path, str]:
         """What else each run's environment has runs of, in words; trainers share no keys."""
         found = {}
-        trained: dict[tuple[str, bool], list[Run]] = defaultdict(list)
-        for run in self.runs:
-            trained[run.env, run.final == "binary"].append(run)
-        for runs in trained.values():
+        for runs in self._trained:
             keys = _varying(runs)
             for run in runs:
                 words = [f"{k}={run.overrides[k]}" for k in keys if k in run.overrides]
                 said = (_IN_WORDS.get(word, word) for word in words)
                 found[run.path] = ", ".join(word for word in said if word)
+        return found
+
+    @cached_property
+    def _setups(self) -> dict[Path, Setup]:
+        """How each run trains, compression and length apart."""
+        found: dict[Path, Setup] = {}
+        for runs in self._trained:
+            keys = [key for key in _varying(runs) if not _not_a_setup(key)]
+            for run in runs:
+                settings = (f"{key}={run.overrides.get(key, '')}" for key in keys)
+                found[run.path] = (run.algo, *settings)
+        return found
+
+    @property
+    def _trained(self) -> Iterable[list[Run]]:
+        found: dict[tuple[str, bool], list[Run]] = defaultdict(list)
+        for run in self.runs:
+            found[run.env, run.final == "binary"].append(run)
+        return found.values()
+
+    @cached_property
+    def _unpruned(self) -> Mapping[tuple[str, Setup], list[Run]]:
+        found: dict[tuple[str, Setup], list[Run]] = defaultdict(list)
+        for run in self.runs:
+            if run.sparsity == 0 and run.final != "binary":
+                found[run.env, self._setups[run.path]].append(run)
         return found
 
     @cached_property
@@ -145,26 +174,48 @@ class Sweep:
                 found[env] = values
         return found
 
-    def dense(self, checkpoint: str = "last") -> dict[str, FloatArray]:
+    def dense(
+        self, checkpoint: str = "last", like: Condition | None = None
+    ) -> dict[str, FloatArray]:
         """Return of dense runs per environment, what everything else is measured by.
 
-        Dense twins of full length where there are some; else what quantised runs of sparsity 0
-        were before quantisation.
+        They train as the runs of the condition ``like`` do, compression apart; None: as all runs of
+        the environment do, which is left out where these differ. Runs of the same length where
+        there are some, else of the same T; dense to the end where there are some, else what
+        quantised runs of sparsity 0 were before quantisation.
         """
         found: dict[str, FloatArray] = {}
         for env in self.environments:
-            runs = [r for r in self.runs if r.env == env and r.sparsity == 0]
+            runs = self._dense_runs(env, like)
             values = returns([r for r in runs if r.final == "dense"], checkpoint)
             found[env] = values if values.size else returns(runs, checkpoint, "dense")
         return {env: values for env, values in found.items() if values.size}
 
+    def _dense_runs(self, env: str, like: Condition | None) -> list[Run]:
+        if like is None:
+            runs = [run for run in self.runs if run.env == env and run.final != "binary"]
+        else:
+            runs = list(self.groups.get((env, like), ()))
+        setups = {self._setups[run.path] for run in runs}
+        lengths = {run.length for run in runs}
+        totals = {run.total_timesteps for run in runs}
+        if len(setups) != 1 or min(len(lengths), len(totals)) > 1:
+            return []
+        found = self._unpruned.get((env, setups.pop()), [])
+        twins = [run for run in found if run.final == "dense" and run.length == max(lengths)]
+        return twins or [run for run in found if run.total_timesteps in totals]
+
+    @property
+    def curves_each(self) -> int:
+        """Most runs of a condition whose curves are read."""
+        return max(1, CURVE_RUNS // len(self.groups))
+
     def curves(self, env: str) -> dict[Condition, list[Curve]]:
         """Evaluations over training of each run of an environment, as far as they are read."""
-        each = max(1, CURVE_RUNS // len(self.groups))
         return {
             condition: [
                 curve
-                for run in spread(runs, each)
+                for run in spread(runs, self.curves_each)
                 if (curve := curve_of_episodes(run.evaluations())) is not None
             ]
             for condition, runs in self.of(env).items()
@@ -184,6 +235,11 @@ def spread(runs: Sequence[Run], most: int) -> Sequence[Run]:
     if len(runs) <= most:
         return runs
     return [runs[round(i)] for i in np.linspace(0, len(runs) - 1, most)]
+
+
+def _not_a_setup(key: str) -> bool:
+    first, last = key.split(".")[0], key.split(".")[-1]
+    return key in _COMPRESSION or first in _COMPRESSION_TABLES or last == "total_timesteps"
 
 
 def _varying(runs: Sequence[Run]) -> list[str]:

@@ -59,14 +59,14 @@ def rows(sweep: Sweep) -> list[Row]:
 
 
 def _each(sweep: Sweep) -> Iterator[Row]:
-    dense = {checkpoint: sweep.dense(checkpoint) for checkpoint in CHECKPOINTS}
     for env in sweep.environments:
         for condition, runs in sweep.of(env).items():
             for checkpoint in CHECKPOINTS:
                 scores = sweep.scores(condition, checkpoint, [env])
                 if not scores:
                     continue
-                base = {e: v for e, v in dense[checkpoint].items() if e == env}
+                dense = sweep.dense(checkpoint, condition)
+                base = {e: v for e, v in dense.items() if e == env}
                 yield Row(
                     env,
                     condition,
@@ -87,7 +87,7 @@ def _pooled(sweep: Sweep) -> Iterator[Row]:
             if len(scores) < max(2, len(sweep.environments)):
                 continue
             runs = sum(len(values) for values in scores.values())
-            dense = sweep.dense(checkpoint)
+            dense = sweep.dense(checkpoint, condition)
             if len(dense) < len(scores):
                 dense = {}
             against = _against(condition, scores, dense, sweep.how)

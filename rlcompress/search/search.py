@@ -94,7 +94,7 @@ class Search:
             return False
         if len(returns) < self._settings.seeds:
             self._trials.tell(trial, None)
-            self._say(f"{named}: without hope after {len(returns)} whole runs")
+            self._say(f"{named}: without hope, {len(returns)} whole run{'s' * (len(returns) != 1)}")
             return True
         found = self._compare(returns)
         about = {"return": float(np.mean(returns)), "bytes": float(np.mean(sizes))}

@@ -25,12 +25,13 @@ def write_run(
     deviation: float = 30.0,
     overrides: str = "",
     allocation: str = "erdos_renyi",
+    total: int = TOTAL,
 ) -> Path:
     """A finished run whose final return lies around ``mean``."""
     path.mkdir(parents=True)
     generator = np.random.default_rng([seed, round(1000 * sparsity), len(quant), len(env)])
     final = mean + deviation * float(generator.standard_normal())
-    length = TOTAL + TOTAL // 5
+    length = total + total // 5
     summary = {
         "env": env,
         "algo": "sac",
@@ -41,7 +42,7 @@ def write_run(
         "criterion": "magnitude",
         "seed": seed,
         "budget": "paper",
-        "total_timesteps": TOTAL,
+        "total_timesteps": total,
         "length": length,
         "rows": _rows(sparsity, quant, final, length),
         "parity": None,

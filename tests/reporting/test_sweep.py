@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from rlcompress.evaluation.statistics import Bootstrap
 from rlcompress.evaluation.style import drawing, new_figure
-from rlcompress.reporting import blocks, figures_results, report, tables
+from rlcompress.reporting import (
+    blocks,
+    figures_policies,
+    figures_results,
+    figures_runs,
+    report,
+    tables,
+)
 from rlcompress.reporting.inputs import read_runs
 from rlcompress.reporting.sweep import Condition, Sweep
 from tests.reporting.forge import write_run, write_sweep
@@ -59,6 +68,70 @@ def test_other_settings_tell_conditions_apart(tmp_path):
     sweep = Sweep(read_runs(str(tmp_path)).runs)
     labels = {c.label: len(runs) for (_, c), runs in sweep.groups.items()}
     assert labels == {"0.5, allocation=global": 1, "0.5, allocation=uniform": 2}
+
+
+@pytest.fixture
+def two_networks(tmp_path):
+    """Nothing is lost in either, but one is worth half of the other."""
+    for net, mean in (("[64,64]", 500.0), ("[256,256]", 1000.0)):
+        for sparsity, seed in itertools.product((0.0, 0.9), range(5)):
+            path = tmp_path / f"{net}{sparsity}{seed}"
+            words = f"sac.net_arch={net} allocation=global" if sparsity else f"sac.net_arch={net}"
+            write_run(path, sparsity=sparsity, seed=seed, mean=mean, overrides=words)
+    return Sweep(read_runs(str(tmp_path)).runs)
+
+
+def test_runs_are_measured_by_dense_runs_that_train_as_they_do(two_networks):
+    table = [row for row in tables.rows(two_networks) if row.condition.sparsity]
+    assert len(table) == 4
+    assert all(abs(row.comparison.difference) < 0.06 for row in table)
+    assert {row.comparison.verdict for row in table} == {"lossless"}
+    # Of all of them together there is no such measure.
+    assert two_networks.dense() == {}
+    values = figures_results._normalised(two_networks, table[0].condition)["Hopper-v4"]
+    assert values == pytest.approx(1.0, abs=0.1)
+
+
+def test_short_dense_runs_are_no_measure_of_long_ones(tmp_path):
+    for seed in range(5):
+        write_run(tmp_path / f"short{seed}", seed=seed, mean=100.0, total=1000)
+        write_run(tmp_path / f"long{seed}", sparsity=0.9, seed=seed, mean=3000.0)
+    (row, _) = [
+        r for r in tables.rows(Sweep(read_runs(str(tmp_path)).runs)) if r.condition.sparsity
+    ]
+    assert row.comparison is None and row.improvement is None
+
+
+def test_aggregates_are_over_the_same_environments(tmp_path):
+    for env, sparsity in (("Ant-v4", 0.0), ("Hopper-v4", 0.0), ("Ant-v4", 0.5), ("Hopper-v4", 0.5)):
+        write_run(tmp_path / f"{env}{sparsity}", env=env, sparsity=sparsity)
+    write_run(tmp_path / "alone", env="Ant-v4", sparsity=0.9, mean=5000.0)
+    sweep = Sweep(read_runs(str(tmp_path)).runs)
+    picture = figures_results.aggregates(sweep)
+    figure = new_figure(*picture.panels[0].size)
+    with drawing():
+        picture.panels[0].draw(figure)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert "0.5" in labels and "0.9" not in labels
+
+
+def test_few_of_many_curves_are_said_to_be_few(sweep, monkeypatch):
+    said = "Of each condition 2 runs are read."
+    assert said not in figures_runs.learning_curves(sweep).caption
+    monkeypatch.setattr("rlcompress.reporting.sweep.CURVE_RUNS", 2 * len(sweep.groups))
+    assert said in figures_runs.learning_curves(sweep).caption
+
+
+def test_kinds_of_quantisation_have_names_of_their_own(tmp_path):
+    for variant in ("int8", "weights"):
+        path = tmp_path / variant
+        write_run(path, sparsity=0.9, quant="true", overrides=f"variant={variant}")
+    sweep = Sweep(read_runs(str(tmp_path)).runs)
+    (panel, *_) = figures_policies.quantisation(sweep).panels
+    figure = new_figure(*panel.size)
+    with drawing():
+        panel.draw(figure)
+    assert {line.get_label() for line in figure.axes[0].lines} >= {"0.9", "0.9, weights only"}
 
 
 def test_many_other_settings_get_a_number(tmp_path):

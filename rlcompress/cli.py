@@ -12,6 +12,7 @@ import contextlib
 import difflib
 import os
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -166,7 +167,7 @@ def _describe(config: DictConfig, module: str) -> Job:
         "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra_config})),
         "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(overrides)),
     }
-    command = " ".join(["python", "-m", module, *(str(item) for item in overrides)])
+    command = shlex.join(["python", "-m", module, *(str(item) for item in overrides)])
     return Job(Path(hydra_config.runtime.output_dir), command, descriptions)
 
 

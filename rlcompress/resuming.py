@@ -35,7 +35,8 @@ def as_it_was(settings: S, directory: Path) -> S:
     now = OmegaConf.structured(settings)
     # A key that is younger than the run has the value that it has now.
     before = OmegaConf.merge(now, OmegaConf.load(path))
-    _check_same(config.overrides.task, now, before)
+    folders = [Path(one.path) for one in config.runtime.config_sources if one.schema == "file"]
+    _check_same(config.overrides.task, now, before, folders)
     found = OmegaConf.to_object(before)
     assert isinstance(found, type(settings))
     return _with_resume(found, True)
@@ -47,12 +48,31 @@ def _with_resume(settings: S, resume: bool) -> S:
     return found
 
 
-def _check_same(overrides: Sequence[str], now: Any, before: Any) -> None:
+def _check_same(overrides: Sequence[str], now: Any, before: Any, folders: Sequence[Path]) -> None:
     for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
-        asked, was = OmegaConf.select(now, key), OmegaConf.select(before, key)
-        if key != "resume" and asked != was:
-            raise ValueError(
-                f"resume=true continues a run as it was started, with {key}={was}, but {key} is "
-                f"now {asked}; leave it out"
-            )
+        for key in _spoken_of(override, now, folders):
+            asked, was = OmegaConf.select(now, key), OmegaConf.select(before, key)
+            if key != "resume" and asked != was:
+                raise ValueError(
+                    f"resume=true continues a run as it was started, with {key}={was}, but {key} "
+                    f"is now {asked}; leave {override} out"
+                )
+
+
+def _spoken_of(override: str, now: Any, folders: Sequence[Path]) -> list[str]:
+    """The settings that an override sets: itself, or those of a file that it names by its group."""
+    key, _, value = override.partition("=")
+    if key.lstrip("+~").split(".")[0] in now:
+        return [key.lstrip("+~")]
+    files = [folder / key / f"{value}.yaml" for folder in folders]
+    found: list[str] = []
+    for file in files:
+        if file.is_file():
+            found += _leaves(OmegaConf.to_container(OmegaConf.load(file)))
+    return found
+
+
+def _leaves(tree: Any) -> list[str]:
+    if not isinstance(tree, dict):
+        return [""]
+    return [f"{key}.{leaf}".rstrip(".") for key, part in tree.items() for leaf in _leaves(part)]

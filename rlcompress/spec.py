@@ -76,17 +76,18 @@ class PolynomialSchedule:
 
     def check_length(self, total_timesteps: int) -> None:
         """Raise ValueError where a run of ``total_timesteps`` is too short for the schedule."""
-        smallest = self.smallest_total()
+        fitting = self.smallest_total(total_timesteps)
         _require(
-            total_timesteps >= smallest,
+            total_timesteps == fitting,
             f"total_timesteps={total_timesteps} is too short for {self.updates} mask updates "
-            f"between {self.begin:g} T and {self.end:g} T; the smallest T is {smallest} "
-            "(or ask for fewer: pruning.updates)",
+            f"between {self.begin:g} T and {self.end:g} T; the smallest T from there on is "
+            f"{fitting} (or ask for fewer: pruning.updates)",
         )
 
-    def smallest_total(self) -> int:
-        """The smallest T in which every update falls on a step of its own."""
-        total = max(1, int(self.updates / (self.end - self.begin)) - 2)
+    def smallest_total(self, at_least: int = 1) -> int:
+        """The smallest such T in which every update falls on a step of its own."""
+        # Rounding makes a window at most one step wider than its fractions.
+        total = max(at_least, int((self.updates - 1) / (self.end - self.begin)))
         while self.window(total)[1] - self.window(total)[0] < self.updates:
             total += 1
         return total

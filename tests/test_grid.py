@@ -49,7 +49,7 @@ def test_quantisation_by_its_other_name_is_a_variant():
     words = expand("+experiment=paper_mujoco", "quant=false,true", "seed=0")
     assert "variant=none,int8" in words and not any(word.startswith("quant") for word in words)
     assert set(axes_of([word for word in words if "variant=" not in word])) == {"sparsity", "env"}
-    assert "quant=true" in expand("+experiment=allocation_ablation", "quant=true")
+    assert "variant=int8" in expand("+experiment=allocation_ablation", "quant=true")
 
 
 def test_the_grid_that_is_shown_is_the_one_that_runs():

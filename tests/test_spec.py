@@ -58,8 +58,17 @@ def test_smallest_total_is_enough_and_one_less_is_not(schedule: PolynomialSchedu
     schedule.check_length(smallest)
     steps = range(smallest + 1)
     assert len({schedule.updates_due(step, smallest) for step in steps}) == schedule.updates + 1
-    with pytest.raises(ValueError, match=f"smallest T is {smallest}"):
+    with pytest.raises(ValueError, match=f"smallest T from there on is {smallest}"):
         schedule.check_length(schedule.updates // 2)
+
+
+def test_a_length_is_judged_by_its_own_window() -> None:
+    """Rounding may fit a short T and not the next one."""
+    schedule = PolynomialSchedule(begin=0.45, end=0.55, updates=1)
+    assert schedule.smallest_total() == 1
+    schedule.check_length(1)
+    with pytest.raises(ValueError, match="from there on is 3"):
+        schedule.check_length(2)
 
 
 @pytest.mark.parametrize("begin, end", [(0.8, 0.2), (0.5, 0.5), (-0.1, 0.5), (0.2, 1.1)])

@@ -20,6 +20,7 @@ from rlcompress.compress.outcome import next_course
 from rlcompress.compress.session import Session
 from rlcompress.compress.settings import FinetuneSettings
 from rlcompress.compress.source import read_model
+from rlcompress.evaluation.rollout import record_spread
 from rlcompress.sb3.environments import make_training_env
 from rlcompress.sb3.observations import sample_size
 from rlcompress.sb3.pruning_callback import PruningCallback
@@ -62,7 +63,9 @@ def finetune(session: Session) -> None:
         with guard.watching():
             model.learn(left, [c for c in callbacks if c is not None], reset_num_timesteps=first)
     if plan.ptq and plan.quant is not None:
-        quantise_after_training_(model, plan.quant, session.stream[: sample_size(model)])
+        # Training, which the environment's own seed began, is over.
+        calibration = record_spread(model, env, sample_size(model), seed=seed)
+        quantise_after_training_(model, plan.quant, calibration)
     model.policy.set_training_mode(False)
     session.clock = total
     likeness = plan.teacher.compare(model, session.stream[: 2 * sample_size(model)])

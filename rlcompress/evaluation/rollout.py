@@ -157,6 +157,13 @@ def record_observations(
     return np.concatenate(batches)[:count]
 
 
+def record_spread(
+    policy: Policy, env: VecEnv | Callable[[], VecEnv], count: int, *, seed: int = 0, every: int = 4
+) -> NDArray[Any]:
+    """``count`` observations, every ``every``-th of those that ``policy`` meets: less of a kind."""
+    return record_observations(policy, env, every * (count - 1) + 1, seed=seed)[::every]
+
+
 def select_golden(observations: NDArray[Any], count: int = 16) -> NDArray[Any]:
     """At most ``count`` different observations, spread evenly over a recorded stream."""
     if len(observations) < 1 or count < 1:

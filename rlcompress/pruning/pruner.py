@@ -138,10 +138,16 @@ class Pruner:
                 )
 
 
-def check_feasible(spec: PruneSpec, layers: Mapping[str, nn.Module]) -> dict[str, int]:
+def check_feasible(
+    spec: PruneSpec,
+    layers: Mapping[str, nn.Module],
+    *,
+    excluded: Mapping[str, tuple[nn.Module, str]] | None = None,
+) -> dict[str, int]:
     """Weights each layer will keep in the end; to be called before training.
 
-    What ``global`` will keep depends on the trained weights, so an empty layer is only a warning.
+    ``layers`` and ``excluded`` as ``Pruner`` takes them. What ``global`` will keep depends on the
+    trained weights, so an empty layer is only a warning.
 
     Raises:
         ValueError: where the request cannot be met or would leave a layer without weights.
@@ -152,7 +158,7 @@ def check_feasible(spec: PruneSpec, layers: Mapping[str, nn.Module]) -> dict[str
             f"initial sparsity {initial} is above the final sparsity {spec.sparsity}; "
             "pruned weights never come back"
         )
-    plan = Pruner(spec, layers).plan()
+    plan = Pruner(spec, layers, excluded=excluded).plan()
     asked = f"sparsity {spec.sparsity} with allocation {spec.allocation!r}"
     empty = [name for name, kept in plan.items() if kept == 0]
     if empty and spec.allocation in DATA_DEPENDENT:

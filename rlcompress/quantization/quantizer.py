@@ -103,9 +103,8 @@ class ActivationQuantizer:
 
     def _fit(self, x: torch.Tensor) -> float:
         """End of the range with the least squared error on ``x``; 0 where nothing is active."""
-        values = x.detach().flatten()
         # On the CPU, where the histogram is deterministic.
-        values = values[:: 1 + values.numel() // _LARGEST_SAMPLE].float().cpu()
+        values = x.detach().flatten()[:: _stride(x.shape)].float().cpu()
         values = values.abs() if self.signed else values
         values = values[values > 0]
         largest = float(values.amax()) if values.numel() else 0.0
@@ -120,3 +119,11 @@ class ActivationQuantizer:
         best = int(errors.argmin())
         self.error = float((errors[best] / (centres.square() @ counts)).sqrt())
         return float(_FRACTIONS[best]) * largest
+
+
+def _stride(shape: torch.Size) -> int:
+    """How far apart sampled values lie, so that they come from all units and are not too many."""
+    stride = math.ceil(shape.numel() / _LARGEST_SAMPLE)
+    while stride > 1 and math.gcd(stride, shape[1:].numel()) > 1:
+        stride += 1
+    return max(stride, 1)

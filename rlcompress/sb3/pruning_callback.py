@@ -163,17 +163,20 @@ class PruningCallback(BaseCallback):
                 "pruning while training with gSDE (use_sde=True) is unsupported: its exploration "
                 "noise is made of the actor's features; train with use_sde=False"
             )
-        check_feasible(self.spec, self._counted(actor))
+        check_feasible(self.spec, self._counted(actor), excluded=self._excluded(actor))
 
     def _make_pruner(self, actor: Actor) -> Pruner:
         layers = self._counted(actor)
-        excluded = {
-            name: (layer, UNUSED) for name, layer in actor.unused.items() if name not in layers
-        }
         twins = {}
         if actor.twin is not None:
             twins = {name: actor.twin.get_submodule(name) for name in layers}
-        return Pruner(self.spec, layers, twins=twins, excluded=excluded, seed=self.seed)
+        return Pruner(
+            self.spec, layers, twins=twins, excluded=self._excluded(actor), seed=self.seed
+        )
+
+    def _excluded(self, actor: Actor) -> dict[str, tuple[nn.Module, str]]:
+        counted = self._counted(actor)
+        return {name: (one, UNUSED) for name, one in actor.unused.items() if name not in counted}
 
     def _counted(self, actor: Actor) -> dict[str, nn.Module]:
         return {**actor.layers, **(actor.unused if self.spec.prune_unused else {})}

@@ -40,10 +40,12 @@ class Acceleration:
         self._directory = directory
         self._say = say
         self._path = matmul.DEFAULT
+        self._device = "cpu"
 
     def apply_(self, model: BaseAlgorithm) -> None:
         """Accelerate ``model`` and choose the path, or take the one that the run began with."""
         settings = self._plan.settings
+        self._device = model.device.type
         if settings.training != "fast":
             return
         compiled = updates_of(self._plan) >= WORTH_COMPILING
@@ -67,15 +69,15 @@ class Acceleration:
         self._use(str(state["matmul"]))
 
     def _choose(self, model: BaseAlgorithm, *, compiled: bool) -> None:
-        asked, device = self._plan.settings.matmul, model.device.type
+        asked = self._plan.settings.matmul
         before = self._recorded()
         if asked != "auto":
-            self._use(asked, device)
+            self._use(asked)
             self._say(f"matrix products: {asked}, as asked")
         elif before is not None:
-            self._use(before, device)
+            self._use(before)
             self._say(f"matrix products: {before}, as when the run began")
-        elif compiled and device == "cpu":
+        elif compiled and self._device == "cpu":
             batch = int(getattr(model, "batch_size", 256))
             products = matmul.products_of(model.policy, batch)
             choice = matmul.choose(products, cache=matmul.cache_file())
@@ -85,8 +87,8 @@ class Acceleration:
             return
         self._record({"path": self._path})
 
-    def _use(self, path: str, device: str = "cpu") -> None:
-        matmul.apply_(path, device)
+    def _use(self, path: str) -> None:
+        matmul.apply_(path, self._device)
         self._path = path
 
     def _recorded(self) -> str | None:

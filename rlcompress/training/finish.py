@@ -11,7 +11,13 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rlcompress.artifact import CompressedPolicy
 from rlcompress.artifact.file import write_bytes
-from rlcompress.evaluation.rollout import Evaluation, evaluate, record_observations, select_golden
+from rlcompress.evaluation.rollout import (
+    Evaluation,
+    evaluate,
+    record_observations,
+    record_spread,
+    select_golden,
+)
 from rlcompress.export.freeze import freeze
 from rlcompress.export.freeze_parity import Parity, parity
 from rlcompress.runtime.engine import Engine
@@ -25,13 +31,15 @@ from rlcompress.training.table import Row
 
 FINAL_SEEDS = 500_000
 """How far the final episodes' seeds lie from those that chose the best checkpoint."""
+CALIBRATION_SEEDS = 250_000
+"""The same for the episodes from which quantisation after training takes its ranges."""
 
 
 class Finish:
     """Freezes and evaluates every kept model of one run, on episodes that chose none of them.
 
-    ``model`` is the trained one; the observations it meets serve as golden data of all artifacts,
-    for calibration and for the comparison of its artifact with itself.
+    ``model`` is the trained one; the observations it meets serve as golden data of all artifacts
+    and for the comparison of its artifact with itself.
     """
 
     def __init__(
@@ -67,7 +75,8 @@ class Finish:
 
     def _quantise_(self, model: BaseAlgorithm) -> None:
         assert self._plan.quant is not None
-        calibration = self._stream[: sample_size(model)]
+        seed = evaluation_seed(self._plan.settings.seed) + CALIBRATION_SEEDS
+        calibration = record_spread(model, self._env, sample_size(model), seed=seed)
         quantise_after_training_(model, self._plan.quant, calibration)
 
     def _row(self, model: BaseAlgorithm, variant: str, which: str) -> Row:

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast, get_args
 
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.utils import get_device
 
 from rlcompress.fast import matmul
 from rlcompress.sb3.env_spec import EnvSpec, algorithm_for, network_for
@@ -15,7 +16,7 @@ from rlcompress.sb3.environments import BACKENDS
 from rlcompress.sb3.networks import policy_for
 from rlcompress.spec import Granularity, PolynomialSchedule, PruneSpec, QuantSpec
 from rlcompress.training.phases import Timeline
-from rlcompress.training.settings import A2cRecipe, Recipe, Settings, recipe_name
+from rlcompress.training.settings import A2cRecipe, PpoRecipe, Recipe, Settings, recipe_name
 
 Algo = Literal["sac", "td3", "ddpg", "tqc", "dqn", "qrdqn", "ppo", "a2c"]
 
@@ -103,12 +104,14 @@ def make_plan(settings: Settings, env: EnvSpec) -> Plan:
     prune, quant = _prune_spec(settings, recipe), _quant_spec(settings)
     ptq = settings.quant == "ptq"
     extra = _extra(settings, total, qat=quant is not None and not ptq)
+    _check_table(recipe, settings.n_envs)
     _check_lengths(recipe, total, extra, prune)
+    window = _window(prune, total, extra, settings.n_envs)
     if quant is not None and not ptq:
         _check_extra(extra, recipe, settings.n_envs)
     timeline = Timeline(
         length=total + extra,
-        pruning=None if prune is None else prune.schedule.window(total),
+        pruning=window,
         quantise_after=total if quant is not None and not ptq else None,
         branch_after=total,
     )
@@ -117,12 +120,12 @@ def make_plan(settings: Settings, env: EnvSpec) -> Plan:
 
 def _check_choices(settings: Settings) -> None:
     _choose("training", settings.training, ("fast", "sb3"))
-    _choose("matmul", settings.matmul, ("auto", *matmul.paths(), "tf32"))
+    _choose("matmul", settings.matmul, ("auto", *matmul.paths("cpu"), *matmul.paths("cuda")))
     _choose("env_backend", settings.env_backend, BACKENDS)
     _choose("algo", settings.algo, ("auto", *get_args(Algo)))
     if isinstance(settings.quant, str):
         _choose("quant", settings.quant, ("true", "false", "ptq"))
-    _check_device(settings.device)
+    _check_device(settings.device, settings.matmul)
     for name in ("n_envs", "threads", "eval_freq", "eval_episodes", "final_episodes"):
         _at_least(name, getattr(settings, name), 1)
     for name in ("parity_observations", "checkpoint_freq", "eval_episode_steps"):
@@ -143,13 +146,21 @@ def _check_backend(settings: Settings, env: EnvSpec) -> None:
         raise ValueError("draw_every: env_backend=native gives no pictures (env_backend=serial)")
 
 
-def _check_device(name: str) -> None:
+def _check_device(name: str, products: str) -> None:
     try:
-        kind = "cpu" if name == "auto" else torch.device(name).type
+        kind = torch.device("cpu" if name == "auto" else name).type
     except RuntimeError:
-        raise ValueError(f"device must be cpu, cuda, cuda:<number> or auto, got {name!r}") from None
+        kind = "unknown"
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"device must be cpu, cuda, cuda:<number> or auto, got {name!r}")
     if kind == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device={name}, but this torch sees no CUDA device (device=cpu)")
+    kind = get_device(name).type
+    known = ("auto", *matmul.paths(kind))
+    if products not in known:
+        raise ValueError(
+            f"matmul={products} is not for device={kind}, which takes {', '.join(known)}"
+        )
 
 
 def _choose(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -228,6 +239,32 @@ def rollout_steps(recipe: Recipe, n_envs: int) -> int:
     """Environment steps of a rollout, of all environments together."""
     steps: int = getattr(recipe, "n_steps" if isinstance(recipe, A2cRecipe) else "train_freq")
     return n_envs * steps
+
+
+def _check_table(recipe: Recipe, n_envs: int) -> None:
+    """Numbers that the algorithm itself would stumble over after training has begun."""
+    names = ("pruning_updates", "batch_size", "buffer_size", "train_freq", "n_steps", "n_epochs")
+    for name in (*names, "target_update_interval"):
+        _at_least(name, getattr(recipe, name, 1), 1)
+    for width in recipe.net_arch:
+        _at_least("net_arch: a width", width, 1)
+    if isinstance(recipe, PpoRecipe):
+        _at_least("ppo.batch_size", recipe.batch_size, 2)
+        _at_least("ppo.n_steps times n_envs", recipe.n_steps * n_envs, 2)
+
+
+def _window(prune: PruneSpec | None, total: int, extra: int, n_envs: int) -> tuple[int, int] | None:
+    """First and last step of pruning; with an initial sparsity no step is dense."""
+    if prune is None:
+        return None
+    begin, end = prune.schedule.window(total)
+    # What a phase ends with is kept before masks change in the same step.
+    if extra > 0 and end > total // n_envs * n_envs - n_envs:
+        raise ValueError(
+            f"pruning.end={prune.schedule.end:g} changes masks in the last step before T={total}, "
+            "after which the run goes on with the pruned policy: let pruning end earlier"
+        )
+    return (begin if prune.schedule.initial == 0 else 0), end
 
 
 def _check_lengths(recipe: Recipe, total: int, extra: int, prune: PruneSpec | None) -> None:

@@ -71,7 +71,7 @@ def take(parts: Parts) -> State:
         "last_obs": env_state.with_strides(model._last_obs),
         "environment": env_state.capture(env),
         "spaces": [_space_state(space) for space in _spaces(model)],
-        "random": _generators(),
+        "random": _generators(parts.model.device),
         "logger": _logger_state(model.logger),
     }
 
@@ -160,17 +160,19 @@ def restore_moment_(parts: Parts, state: State) -> None:
     random.setstate(found["python"])
     np.random.set_state(found["numpy"])
     torch.set_rng_state(found["torch"])
-    if found["cuda"]:
-        torch.cuda.set_rng_state_all(found["cuda"])
+    device = parts.model.device
+    if found["cuda"] and device.type == "cuda":
+        torch.cuda.set_rng_state(found["cuda"][0], device)
 
 
-def _generators() -> State:
-    cuda = torch.cuda.is_available()
+def _generators(device: torch.device) -> State:
+    """Of the model's GPU alone: the next machine may have fewer."""
+    cuda = device.type == "cuda"
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if cuda else [],
+        "cuda": [torch.cuda.get_rng_state(device)] if cuda else [],
     }
 
 

@@ -71,7 +71,7 @@ def trunks_of(plan: Plan) -> tuple[Trunk, ...]:
 def _prunes_after_a_checkpoint(plan: Plan) -> bool:
     """Whether a checkpoint falls on the last dense step; in the middle of a rollout none does."""
     window = plan.timeline.pruning
-    if window is None or window[0] == 0 or plan.settings.pruning.initial:
+    if window is None or window[0] == 0:
         return False
     return window[0] % plan.rollout == 0
 

@@ -1,4 +1,5 @@
 import json
+import shlex
 import zipfile
 
 import numpy as np
@@ -135,6 +136,22 @@ def test_a_sweep_runs_every_combination(tmp_path):
         assert total <= summary["rows"][0]["weights"]
         found.add((summary["sparsity"], summary["seed"]))
     assert found == {(0.5, 0), (0.5, 1), (0.9, 0), (0.9, 1)}
+
+
+def test_the_command_can_be_given_again(tmp_path):
+    assert train_main(tmp_path, *SMALL, "sac.net_arch=[24, 16]") == 0
+    words = shlex.split((tmp_path / "command.txt").read_text())
+    assert "sac.net_arch=[24, 16]" in words
+
+
+def test_what_is_compared_does_not_decide_what_is_calibrated(tmp_path):
+    scales = []
+    for count in (1, 50):
+        words = (*SMALL, "quant=ptq", f"parity_observations={count}")
+        assert train_main(tmp_path / str(count), *words) == 0
+        policy = CompressedPolicy.load(tmp_path / str(count) / "actor.rlc")
+        scales.append([value.scale for value in policy.values])
+    assert scales[0] == scales[1]
 
 
 @pytest.mark.parametrize(

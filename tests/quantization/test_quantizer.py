@@ -113,3 +113,15 @@ def test_pixels_have_a_grid_by_nature() -> None:
     grid = ActivationQuantizer.fixed(bits=8, scale=1 / 255).grid
     pixels = torch.arange(256) / 255
     assert torch.equal(fake_quant_activation(pixels, grid), torch.arange(256) * grid.scale)
+
+
+@pytest.mark.parametrize("shape", [(2048, 512), (4096, 512), (4097, 300), (600, 32, 20, 20)])
+def test_a_sample_of_many_values_is_of_all_units(shape) -> None:
+    """Also where every second value would leave every second unit out."""
+    x = torch.rand(shape, generator=seeded(0))
+    found = set()
+    for unit in (0, 1):
+        louder = x.clone()
+        louder[:, unit::2] *= 20
+        found.add(round(calibrated(louder).grid.scale * 127))
+    assert found == {20}

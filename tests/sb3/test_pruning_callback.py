@@ -290,6 +290,14 @@ def test_log_std_is_left_out_unless_asked_for():
     assert (model.actor.log_std.weight[~callback.masks.masks["log_std"]] == 0.0).all()
 
 
+def test_a_layer_that_is_left_out_may_be_skipped_as_well():
+    model = make_model("SAC")
+    spec = PruneSpec(0.5, SPEC.schedule, skip=("log_std",))
+    callback = PruningCallback(spec, total_timesteps=T)
+    callback.reattach(model)
+    assert "log_std" not in callback.masks.masks
+
+
 def test_skipped_layers_stay_dense():
     model = make_model("DQN")
     spec = PruneSpec(0.9, SPEC.schedule, skip=("q_net.4",))

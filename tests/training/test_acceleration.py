@@ -1,11 +1,14 @@
 """training=fast in a run: which path it takes, what it writes down, how many updates it does."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from rlcompress.fast import matmul
 from rlcompress.sb3.environments import describe, make_training_env
-from rlcompress.training.acceleration import WORTH_COMPILING, updates_of
+from rlcompress.training.acceleration import WORTH_COMPILING, Acceleration, updates_of
 from rlcompress.training.assemble import build_model
 from rlcompress.training.plan import make_plan
 from tests.integration.runs import SMALL, train_main
@@ -45,6 +48,17 @@ def test_a_run_writes_down_its_path(how, tmp_path, capsys):
         assert "training=fast" in printed and "matrix products: default, as asked" in printed
     else:
         assert "matmul" not in record and "training=fast" not in printed
+
+
+def test_a_resumed_run_keeps_the_path_of_its_device(monkeypatch):
+    """On a GPU the paths are others than on a CPU."""
+    used = []
+    monkeypatch.setattr(matmul, "apply_", lambda path, device="cpu": used.append((path, device)))
+    acceleration = Acceleration(plan_of("env=Pendulum-v1", "training=sb3"), None, print)
+    acceleration.apply_(SimpleNamespace(device=torch.device("cuda", 1)))
+    acceleration.load_state_dict({"matmul": "tf32"})
+    assert used == [("tf32", "cuda")]
+    assert acceleration.state_dict() == {"matmul": "tf32"}
 
 
 def test_names():

@@ -271,3 +271,8 @@ def test_a_run_goes_on_only_as_it_began(undisturbed):
     assert in_process(directory, "resume=true", "sparsity=0.8", "env=Hopper-v4") == 0
     assert in_process(directory, "resume=true", "sparsity=0.5") == 2
     assert "with sparsity=0.8, but sparsity is now 0.5" in last_line(directory)
+    # A variant is a name for settings.
+    assert in_process(directory, "resume=true", "variant=int8") == 0
+    assert in_process(directory, "resume=true", "variant=weights") == 2
+    said = "with quantisation.activation_bits=8, but quantisation.activation_bits is now None"
+    assert said in last_line(directory)

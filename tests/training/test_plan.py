@@ -78,12 +78,21 @@ def test_compression_that_is_asked_for():
         (["quantisation.weight_bits=9"], "weight_bits must be in 2..8"),
         (["quantisation.activation_bits=1"], "activation_bits must be in 2..8"),
         (["quantisation.dense=per_row"], "dense must be"),
-        (["sparsity=0.9", "total_timesteps=999", "sac.learning_starts=1"], "smallest T is 1000"),
+        (
+            ["sparsity=0.9", "total_timesteps=999", "sac.learning_starts=1"],
+            "smallest T from there on is 1000",
+        ),
         (["total_timesteps=10000"], "learning starts after 10000"),
         (["quant=true", "extra_timesteps=1"], "needs at least 2"),
         (["quant=true", "algo=ppo", "extra_timesteps=5000"], "needs at least 6144"),
         (["pruning.begin=0.9", "sparsity=0.5"], "begin < end"),
         (["n_envs=0"], "n_envs must be at least 1"),
+        (["sac.train_freq=0"], "train_freq must be at least 1"),
+        (["sac.net_arch=[64,0]"], "net_arch: a width must be at least 1"),
+        (["algo=ppo", "ppo.n_steps=1"], "ppo.n_steps times n_envs must be at least 2"),
+        (["device=mps"], "device must be cpu, cuda"),
+        (["matmul=tf32"], "matmul=tf32 is not for device=cpu, which takes auto, default, onednn"),
+        (["sparsity=0.5", "quant=true", "pruning.end=1.0"], "let pruning end earlier"),
         (["eval_freq=0"], "eval_freq must be at least 1"),
         (["training=turbo"], "training must be one of fast, sb3"),
         (["eval_episode_steps=0"], "eval_episode_steps must be at least 1"),
@@ -92,6 +101,20 @@ def test_compression_that_is_asked_for():
 def test_refusals(overrides, said):
     with pytest.raises(ValueError, match=said):
         plan_of(*overrides)
+
+
+def test_pruning_may_end_with_training():
+    assert plan_of("sparsity=0.5", "pruning.end=1.0").timeline.pruning == (200_000, 10**6)
+    late = ("sparsity=0.5", "quant=true", "total_timesteps=20000", "pruning.updates=10")
+    assert plan_of(*late, "pruning.end=0.9999").timeline.pruning == (4_000, 19_998)
+    with pytest.raises(ValueError, match="last step before T=20000"):
+        plan_of(*late, "pruning.end=0.9999", "n_envs=4")
+
+
+def test_with_an_initial_sparsity_no_step_is_dense():
+    timeline = plan_of("sparsity=0.9", "pruning.initial=0.5", "quant=true").timeline
+    assert timeline.phases() == ("pruned", "quantised")
+    assert timeline.phase(1000, quantised=False) == "pruning"
 
 
 def test_exploration_is_a_fraction_of_t():

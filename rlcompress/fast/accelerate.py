@@ -28,6 +28,8 @@ _UPDATES: dict[type[OffPolicyAlgorithm], type[Update]] = {
     DQN: DqnUpdate,
 }
 _MARK = "_fast"
+_NUMBERS = ("gamma", "tau", "max_grad_norm", "target_entropy", "target_noise_clip")
+"""Of a model, which an update takes for constant."""
 _HOST = "stable_baselines3."
 
 
@@ -38,7 +40,7 @@ def accelerate_(model: BaseAlgorithm, options: FastOptions | None = None) -> str
     class (of a subclass that is made here), with its buffers, optimizers, logs and zips.
     """
     options = options or FastOptions()
-    kind = type(model)
+    kind = model.__dict__[_MARK].kind if is_fast(model) else type(model)
     try:
         make_update(model, options)
     except Unsupported as reason:
@@ -89,6 +91,7 @@ class Trainer:
         self._engine: Engine | None = None
         self._signature: object = None
         self._modules: list[nn.Module] = []
+        self._parameters: list[nn.Parameter] = []
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Do so many updates; SB3 does those that also move the ranges of activations."""
@@ -142,8 +145,11 @@ class Trainer:
             for g in o.param_groups
         ]
         if self._modules[:1] != [policy]:
-            self._modules = list(policy.modules())
-        return [type(module) for module in self._modules], constants
+            self._modules, self._parameters = list(policy.modules()), list(policy.parameters())
+        frozen = [parameter.requires_grad for parameter in self._parameters]
+        numbers = [getattr(self.model, name, None) for name in _NUMBERS]
+        fixed = id(getattr(self.model, "ent_coef_tensor", None))
+        return [type(module) for module in self._modules], constants, frozen, numbers, fixed
 
     def _forget_rounding(self) -> None:
         """Weights changed where no version counter need have moved: rounded copies are stale."""

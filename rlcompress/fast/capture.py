@@ -41,14 +41,19 @@ class Captured:
 
     def _record(self) -> None:
         saved = [tensor.clone() for tensor in self._lasting]
+        try:
+            self._warm_up()
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph), torch.no_grad():
+                self._results = self._function(*self._lasting, *self._fresh)
+        finally:
+            for tensor, before in zip(self._lasting, saved, strict=True):
+                tensor.copy_(before)
+
+    def _warm_up(self) -> None:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream), torch.no_grad():
             for _ in range(_WARM_UP):
                 self._function(*self._lasting, *self._fresh)
         torch.cuda.current_stream().wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph), torch.no_grad():
-            self._results = self._function(*self._lasting, *self._fresh)
-        for tensor, before in zip(self._lasting, saved, strict=True):
-            tensor.copy_(before)

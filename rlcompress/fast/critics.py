@@ -46,8 +46,12 @@ def critic_block(critic: Any) -> Block:
     """The block of the critics.
 
     Raises:
-        Unsupported: where actor and critics share a features extractor.
+        Unsupported: where actor and critics share a features extractor, or the critics compute
+            something of their own.
     """
+    for name in ("forward", "q1_forward"):
+        if not getattr(type(critic), name).__module__.startswith("stable_baselines3."):
+            raise Unsupported(f"{type(critic).__name__} has a {name}() of its own")
     if critic.share_features_extractor:
         raise Unsupported("actor and critics share a features extractor")
     return block_of(critic.optimizer, list(critic.parameters()))

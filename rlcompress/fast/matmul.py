@@ -7,11 +7,12 @@ that one machine always computes alike.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -85,21 +86,25 @@ def choose(
     """The fastest path of float32 accuracy for such products on this CPU; leaves it switched on."""
     key = f"{_processor()} | torch {torch.__version__} | {torch.get_num_threads()} | {products}"
     known = _read(cache)
-    if key in known:
-        choice = Choice(**known[key])
-    else:
+    choice = _choice(known.get(key))
+    if choice is None:
         choice = _measure(products, seconds)
-        if cache is not None:
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            content = json.dumps({**known, key: asdict(choice)}, indent=1)
-            write_bytes(cache, content.encode())
+        content = json.dumps({**known, key: asdict(choice)}, indent=1)
+        # Nothing but a measurement is lost where it cannot be written.
+        with contextlib.suppress(OSError):
+            if cache is not None:
+                cache.parent.mkdir(parents=True, exist_ok=True)
+                write_bytes(cache, content.encode())
     apply_(choice.path)
     return choice
 
 
-def cache_file() -> Path:
-    """Where choices are remembered between runs."""
-    return Path.home() / ".cache" / "rlcompress" / "matmul.json"
+def cache_file() -> Path | None:
+    """Where choices are remembered between runs; None where there is no home."""
+    try:
+        return Path.home() / ".cache" / "rlcompress" / "matmul.json"
+    except RuntimeError:
+        return None
 
 
 def products_of(module: nn.Module, batch: int) -> list[Product]:
@@ -191,10 +196,15 @@ def _processor() -> str:
 
 
 def _read(cache: Path | None) -> Mapping[str, Any]:
-    if cache is None or not cache.is_file():
-        return {}
     try:
-        found: Mapping[str, Any] = json.loads(cache.read_bytes())
-    except ValueError:
+        found = {} if cache is None else json.loads(cache.read_bytes())
+    except (OSError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
+
+
+def _choice(known: Any) -> Choice | None:
+    """A remembered choice, None where it is none, or one of another version."""
+    if not isinstance(known, dict) or known.keys() != {one.name for one in fields(Choice)}:
+        return None
+    return Choice(**known) if known["path"] in paths() else None

@@ -70,6 +70,18 @@ class Block:
         size = rate / (1.0 - self.adam.beta1**step)
         return size, (1.0 - self.adam.beta2**step) ** 0.5
 
+    def taken(self) -> float:
+        """How many steps the optimizer has taken.
+
+        Raises:
+            Unsupported: more with some parameters than with others.
+        """
+        states = [self.optimizer.state.get(parameter) for parameter in self.parameters]
+        found = {float(state["step"]) if state else 0.0 for state in states}
+        if len(found) > 1:
+            raise Unsupported("its optimizer has stepped some parameters more often than others")
+        return found.pop()
+
     def _holds(self) -> bool:
         if not self.weights:
             return False
@@ -85,11 +97,8 @@ class Block:
 
     def _take(self) -> None:
         states = [self.optimizer.state[parameter] for parameter in self.parameters]
-        taken = {float(state["step"]) if state else 0.0 for state in states}
-        if len(taken) > 1:
-            raise Unsupported("its optimizer has stepped some parameters more often than others")
         # One number per parameter, as Adam keeps them, but counted together.
-        self._steps = torch.full((len(states),), taken.pop(), dtype=torch.float32)
+        self._steps = torch.full((len(states),), self.taken(), dtype=torch.float32)
         for i, (parameter, state) in enumerate(zip(self.parameters, states, strict=True)):
             for name in ("exp_avg", "exp_avg_sq"):
                 if name not in state:
@@ -116,12 +125,15 @@ def block_of(optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter
             raise Unsupported(f"its optimizer has {name}=True")
     if {id(p) for p in group["params"]} != {id(p) for p in parameters}:
         raise Unsupported("its optimizer trains other parameters than usual")
+    if not all(p.requires_grad for p in parameters):
+        raise Unsupported("some of its parameters are frozen (requires_grad=False)")
     if isinstance(group["lr"], torch.Tensor):
         raise Unsupported("its learning rate is a tensor")
     beta1, beta2 = (float(beta) for beta in group["betas"])
     adam = Adam(beta1, beta2, float(group["eps"]), float(group["weight_decay"]))
     block = Block(optimizer, list(group["params"]), adam)
     check_hooks(block)
+    block.taken()
     return block
 
 

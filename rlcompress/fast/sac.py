@@ -45,9 +45,8 @@ class SacUpdate(Update):
         self.blocks["actor"] = block_of(model.actor.optimizer, list(model.actor.parameters()))
         if model.ent_coef_optimizer is not None:
             self.blocks["entropy"] = block_of(model.ent_coef_optimizer, [model.log_ent_coef])
-            self._fixed = math.nan
         else:
-            self._fixed = float(model.ent_coef_tensor)
+            self.targets["entropy"] = [model.ent_coef_tensor]
         self.targets["critic"] = paired(model.critic, model.critic_target, critic)
 
     def logged(self, variant: str) -> tuple[str, ...]:
@@ -108,7 +107,7 @@ class SacUpdate(Update):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The coefficient before its step, and the loss of the step."""
         if "entropy" not in self.blocks:
-            return torch.full((), self._fixed, device=log_prob.device), None
+            return inputs.targets["entropy"][0], None
         tensors = inputs.blocks["entropy"]
         coefficient = tensors["weights"][0].exp()
         leaf = leaves(tensors["weights"])

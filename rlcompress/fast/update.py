@@ -132,6 +132,8 @@ class Update(ABC):
 
     def _check(self, *networks: nn.Module) -> None:
         for network in networks:
+            if any((network._forward_hooks, network._forward_pre_hooks, network._backward_hooks)):
+                raise Unsupported(f"its {type(network).__name__} has hooks")
             for child in network.children():
                 check(child)
         found = {id(q): q for network in networks for q in quantizers_read(network)}

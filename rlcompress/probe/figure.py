@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {"ours": "#0b7a75", "policy": "#d98324", "filled": "#7c9a92", "floating": "#7a8ba6"}
-"""This package's own, others in int8, our dense int8, float32."""
+COLOURS = {
+    "ours": "#0b7a75",
+    "policy": "#d98324",
+    "whole": "#d98324",
+    "filled": "#7c9a92",
+    "floating": "#7a8ba6",
+}
+"""This package's own, others in int8 (with or without dead units), our dense int8, float32."""
 
 LABELS = {
     "ours": "rlcompress",
     "policy": "others, int8",
+    "whole": "others, int8",
     "filled": "rlcompress, no zeros",
     "floating": "float32",
 }

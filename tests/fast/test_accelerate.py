@@ -5,6 +5,8 @@ import copy
 import pytest
 import torch
 from stable_baselines3 import SAC
+from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.sac.policies import SACPolicy
 from torch import nn
 
 from rlcompress.fast.accelerate import accelerate_, is_fast
@@ -24,6 +26,17 @@ class Noisy(nn.Module):
 class OwnTrain(SAC):
     def train(self, gradient_steps, batch_size=64):
         super().train(gradient_steps, batch_size)
+
+
+class OwnCritic(ContinuousCritic):
+    def forward(self, obs, actions):
+        return tuple(2 * value for value in super().forward(obs, actions))
+
+
+class OwnPolicy(SACPolicy):
+    def make_critic(self, features_extractor=None):
+        changes = self._update_features_extractor(self.critic_kwargs, features_extractor)
+        return OwnCritic(**changes).to(self.device)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +69,68 @@ def test_hooks_on_the_optimizer():
     model = make_model("SAC")
     model.critic.optimizer.register_step_post_hook(lambda *_: None)
     assert "hooks" in accelerate_(model, PLAIN)
+
+
+def test_hooks_on_a_network():
+    model = make_model("SAC")
+    model.critic.register_forward_hook(lambda *_: None)
+    assert "its ContinuousCritic has hooks" in accelerate_(model, PLAIN)
+
+
+def test_critics_of_ones_own():
+    model = SAC(OwnPolicy, "Pendulum-v1", device="cpu")
+    assert "OwnCritic has a forward() of its own" in accelerate_(model, PLAIN)
+
+
+@pytest.mark.parametrize("frozen", [(True, True), (True, False), (False, True)])
+def test_frozen_parameters_stay_frozen(frozen):
+    """From the beginning, in the middle, and those that SB3 has trained without."""
+    models = []
+    for fast in (False, True):
+        model = make_model("SAC", learning_starts=20)
+        weight = model.actor.latent_pi[0].weight
+        weight.requires_grad_(not frozen[0])
+        model.learn(60)
+        if fast:
+            accelerate_(model, PLAIN)
+        weight.requires_grad_(not frozen[1])
+        model.learn(60, reset_num_timesteps=False)
+        models.append(model)
+    first, second = (everything(model) for model in models)
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: setattr(model, "gamma", 0.5),
+        lambda model: setattr(model, "tau", 0.1),
+        lambda model: model.ent_coef_tensor.fill_(0.5),
+        lambda model: setattr(model, "ent_coef_tensor", torch.tensor(0.5)),
+    ],
+)
+def test_numbers_may_be_changed_between_updates(change):
+    models = []
+    for fast in (False, True):
+        model = make_model("SAC", learning_starts=20, ent_coef=0.1)
+        if fast:
+            accelerate_(model, PLAIN)
+        model.learn(60)
+        change(model)
+        model.learn(60, reset_num_timesteps=False)
+        models.append(model)
+    assert is_fast(models[1])
+    first, second = (everything(model) for model in models)
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def test_twice_is_as_once(tmp_path):
+    model = make_model("SAC", learning_starts=20)
+    for _ in range(2):
+        assert accelerate_(model, PLAIN).startswith("training=fast")
+        model.learn(40)
+    model.save(tmp_path / "plain.zip")
+    assert type(SAC.load(tmp_path / "plain.zip")) is SAC
 
 
 @pytest.mark.parametrize("name", ["SAC", "TD3", "DDPG", "DQN"])

@@ -1,6 +1,8 @@
 """The matrix-product path is measured, checked, remembered, and can be fixed by hand."""
 
 import json
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -47,9 +49,21 @@ def test_measuring_draws_nothing():
 
 def test_a_broken_cache_is_measured_anew(tmp_path):
     cache = tmp_path / "matmul.json"
-    cache.write_text("{")
+    matmul.choose(PRODUCTS, cache=cache, seconds=0.01)
+    (key, content) = json.loads(cache.read_text()).popitem()
+    others = ({"path": "default"}, {**content, "path": "mkl"}, {**content, "rounds": 3}, None)
+    for text in ("{", "[]", "null", *(json.dumps({key: other}) for other in others)):
+        cache.write_text(text)
+        assert matmul.choose(PRODUCTS, cache=cache, seconds=0.01).path
+        assert json.loads(cache.read_text())[key].keys() == content.keys()
+
+
+def test_a_cache_that_cannot_be_written_loses_nothing_else(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    cache = tmp_path / "file" / "matmul.json"
     assert matmul.choose(PRODUCTS, cache=cache, seconds=0.01).path
-    assert json.loads(cache.read_text())
+    monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError))
+    assert matmul.cache_file() is None
 
 
 def test_by_hand():

@@ -163,8 +163,20 @@ def _conv_body(builder: Builder) -> None:
     kernel = (2 if builder.type_of(builder.last).shape[0] > 1 else 1, 1)
     function: Function = "tanh" if rng.random() < 0.2 else "relu"
     builder.conv(int(rng.integers(1, 9)), kernel, function, padding=padding)
-    builder.flatten()
+    _flattened(builder)
     builder.dense(int(rng.integers(1, 20)))
+
+
+def _flattened(builder: Builder) -> None:
+    """A value that was an image, read by a dense layer or by what goes element by element."""
+    rng = builder.rng
+    flat = builder.flatten()
+    size = builder.type_of(flat).shape[0]
+    if rng.random() < 0.3 and builder.arithmetic != "mixed" and size <= 200:
+        sums = (flat, builder.dense(size, "none"))
+        builder.add(*(sums if rng.random() < 0.5 else sums[::-1]))
+    if rng.random() < 0.3:
+        builder.activation("relu")
 
 
 def _residual_body(builder: Builder) -> None:
@@ -186,7 +198,7 @@ def _residual_body(builder: Builder) -> None:
         builder.activation("tanh")
     else:
         builder.activation("relu")
-    builder.flatten()
+    _flattened(builder)
     builder.dense(int(rng.integers(1, 20)))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from rlcompress.quantization.layers import QUANTISED, ResidualAdd
 
@@ -48,10 +49,11 @@ def trace(
     """
     recorder = _Recorder(example)
     handles = [
-        module.register_forward_hook(recorder.hook(name))
+        handle
         for name, module in root.named_modules()
         # An empty Sequential hands its input on: a value keeps its identity through it.
         if next(module.children(), None) is None and not isinstance(module, nn.Sequential)
+        for handle in recorder.hook(name, module)
     ]
     try:
         with torch.no_grad():
@@ -88,36 +90,44 @@ def fused_activation(node: Node, reading: dict[int, list[Node]]) -> Node | None:
 class _Recorder:
     def __init__(self, example: torch.Tensor) -> None:
         self.nodes: list[Node] = []
-        self._values = {id(example): 0}
+        self._values = {id(example): (0, example._version)}
         # Keeps every tensor alive, so that no identity is used twice.
         self._alive: list[Any] = [example]
 
-    def hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        def record(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def hook(self, name: str, module: nn.Module) -> tuple[RemovableHandle, RemovableHandle]:
+        """Watch a module; what it reads is looked up first, because it may write in place."""
+        sources: tuple[int, ...] = ()
+
+        def look(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            nonlocal sources
             check_module(name, module)
             sources = tuple(self.value_of(x, f"the input of {name!r}") for x in inputs)
+
+        def record(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             self._alive.append(output)
             if _does_nothing(module, inputs[0]):
-                self._values[id(output)] = sources[0]
+                self._values[id(output)] = sources[0], output._version
                 return
             _check_shapes(name, module, inputs)
             self.nodes.append(
                 Node(name, module, sources, len(self.nodes) + 1, tuple(output.shape[1:]))
             )
             # An in-place module returns its input: from here on the tensor is the new value.
-            self._values[id(output)] = len(self.nodes)
+            self._values[id(output)] = len(self.nodes), output._version
 
-        return record
+        return module.register_forward_pre_hook(look), module.register_forward_hook(record)
 
     def value_of(self, tensor: Any, what: str) -> int:
-        if id(tensor) not in self._values:
+        value, version = self._values.get(id(tensor), (None, None))
+        # Functions and methods may also write into a tensor that is known.
+        if value is None or tensor._version != version:
             before = repr(self.nodes[-1].name) if self.nodes else "the network's input"
             raise ValueError(
                 f"between {before} and {what} something is computed that is not a module; use "
                 "modules for every step (nn.Flatten, nn.ReLU, "
                 "rlcompress.quantization.layers.ResidualAdd) and no functions or methods of tensors"
             )
-        return self._values[id(tensor)]
+        return value
 
 
 def check_module(name: str, module: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -51,6 +52,34 @@ def test_flattening_an_image_does_something() -> None:
 def test_in_place_activations() -> None:
     root = nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 2))
     assert [node.inputs for node in traced(root, 3)] == [(0,), (1,), (2,)]
+
+
+class InPlace(nn.Module):
+    """Writes into what a module gave, as torchvision's residual blocks do."""
+
+    def __init__(self, change: Callable[[torch.Tensor, torch.Tensor], object]) -> None:
+        super().__init__()
+        self.first, self.second, self.change = nn.Linear(4, 4), nn.Linear(4, 4), change
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = self.first(x)
+        second = self.second(first)
+        self.change(first, second)
+        return second
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda first, second: nn.functional.relu(second, inplace=True),
+        lambda first, second: second.add_(first),
+        lambda first, second: second.mul_(3.0),
+    ],
+)
+def test_functions_that_write_in_place_are_refused(change: Callable[..., object]) -> None:
+    root = InPlace(change)
+    with pytest.raises(ValueError, match="between 'second' and the network's output"):
+        trace(root, root, torch.zeros(2, 4))
 
 
 def test_module_that_is_used_twice() -> None:

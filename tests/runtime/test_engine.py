@@ -39,6 +39,29 @@ def assert_equals_reference(
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("image", [True, False])
+@pytest.mark.parametrize("reader", ["activation", "sum"])
+def test_a_flattened_image_is_read_element_by_element(reader: str, image: bool, isa: str) -> None:
+    """Its memory has channels filled up and may have borders: only dense layers look past these."""
+    rng = np.random.default_rng(7)
+    observation = Observation((6, 7, 2), image)
+    builder = Builder(rng, observation, arithmetic="integer", sparsity=0.3)
+    if reader == "sum":
+        builder.conv(3, (3, 2), "relu")
+    flat = builder.flatten()
+    if reader == "sum":
+        builder.add(flat, builder.dense(builder.type_of(flat).shape[0], "relu"))
+    builder.activation("relu")
+    builder.dense(3, "none", final=True)
+    policy = builder.policy(Action("argmax"))
+    batch = random_observations(rng, observation, 6)
+    assert_equals_reference(policy, batch, isa=isa)
+    engine, reference = Engine(policy, isa=isa, reuse=True), Reference(policy)
+    for seen in (*batch, batch[-1]):
+        assert_same(engine.forward(seen[None]), reference.forward(seen[None]))
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_the_reference(kind: str, isa: str) -> None:
     for seed in range(8):

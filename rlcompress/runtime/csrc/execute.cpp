@@ -135,6 +135,20 @@ void run_bits(const Plan& plan, const Step& step, Workspace& workspace, std::siz
   }
 }
 
+void run_copies(const Plan& plan, const Step& step, Workspace& workspace, std::size_t sample) {
+  const Storage& in = plan.layout.storages[step.input];
+  const Storage& out = plan.layout.storages[step.output];
+  if (in.quantised) {
+    const auto* from = workspace.at<std::uint8_t>(in, sample);
+    auto* to = workspace.at<std::uint8_t>(out, sample);
+    for (const Spot& spot : step.spots) to[spot.out] = from[spot.in];
+  } else {
+    const auto* from = workspace.at<float>(in, sample);
+    auto* to = workspace.at<float>(out, sample);
+    for (const Spot& spot : step.spots) to[spot.out] = from[spot.in];
+  }
+}
+
 void run_step(const Plan& plan, const Step& step, Workspace& workspace, std::size_t samples) {
   if (step.tag == OpTag::Dense) {
     return run_linear(plan, step, workspace, 0, step.spots.data(), samples);
@@ -161,8 +175,10 @@ void run_step(const Plan& plan, const Step& step, Workspace& workspace, std::siz
       case OpTag::BinaryDense:
         run_bits(plan, step, workspace, s);
         break;
-      case OpTag::Dense:
       case OpTag::Flatten:
+        run_copies(plan, step, workspace, s);
+        break;
+      case OpTag::Dense:
         break;
     }
   }

@@ -49,11 +49,29 @@ void check_size(std::size_t elements) {
   if (elements > kMaxElements) throw ImageError("the values are too large");
 }
 
+// Dense layers find the elements of an image that was flattened; all else reads a true vector.
+bool shares(const Program& program, const Layout& layout, std::size_t index) {
+  if (layout.of(program.ops[index].inputs[0]).shape.vector) return true;
+  return std::all_of(program.ops.begin(), program.ops.end(), [&](const Op& reader) {
+    const bool reads = reader.inputs[0] == index + 1 ||
+                       (reader.tag == OpTag::Add && reader.inputs[1] == index + 1);
+    return !reads || reader.tag == OpTag::Dense || reader.tag == OpTag::Flatten;
+  });
+}
+
+// Whether the op is a flatten that copies nothing.
+bool is_alias(const Program& program, const Layout& layout, std::size_t index) {
+  const Op& op = program.ops[index];
+  return op.tag == OpTag::Flatten &&
+         layout.storage_of[index + 1] == layout.storage_of[op.inputs[0]];
+}
+
 // Cells for values that only one convolution reads.
 void find_cells(const Program& program, Layout& layout) {
   std::vector<std::size_t> readers(layout.storages.size(), 0);
-  for (const Op& op : program.ops) {
-    if (op.tag == OpTag::Flatten) continue;
+  for (std::size_t k = 0; k < program.ops.size(); ++k) {
+    const Op& op = program.ops[k];
+    if (is_alias(program, layout, k)) continue;
     ++readers[layout.storage_of[op.inputs[0]]];
     if (op.tag == OpTag::Add) ++readers[layout.storage_of[op.inputs[1]]];
   }
@@ -108,6 +126,11 @@ void find_free_orders(const Program& program, Layout& layout) {
       if (!op.linear.integer) groups.fix(layout.storage_of[op.inputs[0]]);
       continue;
     }
+    if (op.tag == OpTag::Flatten) {
+      // A copy brings the elements into their own order.
+      if (!is_alias(program, layout, k)) groups.fix(output);
+      continue;
+    }
     if (op.on_bits()) {  // packed, in their own order
       groups.fix(layout.storage_of[op.inputs[0]]);
       groups.fix(output);
@@ -135,7 +158,8 @@ std::size_t Storage::flat(std::size_t index) const {
 Layout make_layout(const Program& program, bool cells) {
   Layout layout;
   for (std::size_t value = 0; value <= program.ops.size(); ++value) {
-    if (value > 0 && program.ops[value - 1].tag == OpTag::Flatten) {
+    if (value > 0 && program.ops[value - 1].tag == OpTag::Flatten &&
+        shares(program, layout, value - 1)) {
       layout.storage_of.push_back(layout.storage_of[program.ops[value - 1].inputs[0]]);
       continue;
     }

@@ -44,7 +44,7 @@ struct Storage {
 };
 
 struct Layout {
-  std::vector<std::size_t> storage_of;  // value -> storage (a flatten shares its input's)
+  std::vector<std::size_t> storage_of;  // value -> storage (a flatten may share its input's)
   std::vector<Storage> storages;
   std::size_t bytes = 0;  // of one sample; a multiple of kAlignment
 

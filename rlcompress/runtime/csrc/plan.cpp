@@ -49,7 +49,10 @@ class PlanMaker {
 
   void add_op(std::size_t index) {
     const Op& op = plan_.program.ops[index];
-    if (op.tag == OpTag::Flatten) return;
+    if (op.tag == OpTag::Flatten &&
+        plan_.layout.storage_of[index + 1] == plan_.layout.storage_of[op.inputs[0]]) {
+      return;
+    }
     Step step;
     step.tag = op.tag;
     step.window = op.window;
@@ -77,10 +80,21 @@ class PlanMaker {
         step.binary = bits::pack(op.binary);
         break;
       case OpTag::Flatten:
+        add_copies(op, step);
         break;
     }
     if (step.cycles == 0) step.cycles = kElementCost * static_cast<double>(op.output.shape.size());
     plan_.steps.push_back(std::move(step));
+  }
+
+  // Each element of a value for itself, in the order in which the value is read as one axis.
+  void add_copies(const Op& op, Step& step) {
+    const Storage& in = storage(step.input);
+    const Storage& out = storage(step.output);
+    for (std::size_t i = 0; i < op.output.shape.size(); ++i) {
+      step.spots.push_back(
+          {static_cast<std::uint32_t>(in.flat(i)), static_cast<std::uint32_t>(out.flat(i))});
+    }
   }
 
   void add_linear(const Op& op, Step& step) {

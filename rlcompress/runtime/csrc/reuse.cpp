@@ -139,7 +139,8 @@ void ReuseState::run_step_on_changes(const Plan& plan, const Step& step) {
   const bool two = step.tag == OpTag::Add;
   if (in.none() && (!two || changes_[step.second].none())) return;
   const bool on_bits = step.tag == OpTag::Encode || step.tag == OpTag::BinaryDense;
-  if (step.tag == OpTag::Dense || on_bits || in.all() || (two && changes_[step.second].all())) {
+  const bool whole = step.tag == OpTag::Dense || step.tag == OpTag::Flatten || on_bits;
+  if (whole || in.all() || (two && changes_[step.second].all())) {
     return run_all(plan, step);
   }
   if (step.tag == OpTag::Conv || step.tag == OpTag::MaxPool) return run_windows(plan, step);

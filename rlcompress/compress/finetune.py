@@ -28,6 +28,7 @@ from rlcompress.sb3.qat_callback import QATCallback
 from rlcompress.sb3.quantise import quantise_after_training_
 from rlcompress.spec import PolynomialSchedule, PruneSpec
 from rlcompress.training.checkpoint import CheckpointCallback, Checkpoints
+from rlcompress.training.errors import TrainingStopped
 from rlcompress.training.guard import FiniteGuard
 from rlcompress.training.phases import Timeline
 from rlcompress.training.snapshot import Parts
@@ -62,6 +63,11 @@ def finetune(session: Session) -> None:
         first = model.num_timesteps == 0
         with guard.watching():
             model.learn(left, [c for c in callbacks if c is not None], reset_num_timesteps=first)
+    if plan.wish.quantise and qat is not None and not qat.active:
+        raise TrainingStopped(
+            "no rollout began after quantisation was due, so that nothing is quantised: let it "
+            "begin earlier (finetune.quantise_at) or train longer (finetune.total_timesteps)"
+        )
     if plan.ptq and plan.quant is not None:
         # Training, which the environment's own seed began, is over.
         calibration = record_spread(model, env, sample_size(model), seed=seed)

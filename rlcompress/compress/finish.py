@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from stable_baselines3.common.logger import HParam
 
 from rlcompress.artifact import CompressedPolicy
@@ -44,7 +45,7 @@ def conclude(session: Session) -> None:
         found=found,
         lines=[_line("teacher", dense, session, paired), _line("student", policy, session, paired)],
         paired=paired,
-        likeness=plan.teacher.compare(model, session.stream[-_ROBUST:]),
+        likeness=plan.teacher.compare(model, _compared(session)),
         parity=same,
         layers=layer_report(model),
     )
@@ -78,12 +79,18 @@ def _final(session: Session, policy: CompressedPolicy) -> Paired | None:
     )
 
 
+def _compared(session: Session) -> NDArray[Any]:
+    """Observations on which teacher and student are compared in the end."""
+    recorded = session.plan.spec is None and session.plan.settings.method == "distill"
+    return session.unseen if recorded else session.stream[-_ROBUST:]
+
+
 def _show(session: Session, ending: Ending) -> None:
     plan = session.plan
     session.say(format_report(ending.layers))
     show(ending.lines, _title(session, ending.found), session.console)
     session.say(describe_parity(ending.parity))
-    count = len(session.stream[-_ROBUST:])
+    count = len(_compared(session))
     session.say(_say_actions(plan.teacher.matching.discrete, ending.likeness, count))
     if plan.wish.sparsity is None:
         best = ending.found if ending.found.within(plan.wish.tolerance) else None

@@ -80,7 +80,8 @@ class Journal:
         for segment in self.store.reusable():
             if segment.stop % rows:
                 break
-            if segment.first >= oldest:
+            # One that begins earlier as well: what is too old is overwritten when it is read.
+            if segment.stop > oldest:
                 kept.append(segment)
         start = kept[-1].stop if kept else oldest
         while start < stop:

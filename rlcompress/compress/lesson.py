@@ -98,7 +98,7 @@ class Lesson:
         self._gather()
         self._prune()
         if self.step == self.course.quantise_at:
-            self._quantise()
+            self.quantise()
         rows = self._generator.integers(len(self.recorded), size=self._manner.batch_size)
         seen, wanted = self.recorded.batch(rows)
         prepared = as_prepared(self._teacher.model, seen)
@@ -209,7 +209,8 @@ class Lesson:
         self._saliency.update_(actor, self._matching, seen, self._signs)
         return self._saliency.worth(actor)
 
-    def _quantise(self) -> None:
+    def quantise(self) -> None:
+        """Round the student as it is now, with ranges from what was recorded."""
         self.float_state = self.student.state_dict()
         prepared = self._sample(sample_size(self._teacher.model))
         self.student.quantise_(self._manner.quant, prepared)

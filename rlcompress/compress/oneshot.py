@@ -16,8 +16,11 @@ from rlcompress.sb3.observations import as_prepared, sample_size
 
 def one_shot(session: Session) -> None:
     """Prune and quantise a copy of the teacher; with ``sparsity=auto`` one after the other."""
-    session.start_logging()
     plan = session.plan
+    if plan.settings.resume:
+        # It takes seconds, so that it is begun again, and so are its evaluations.
+        session.directory.begin_again()
+    session.start_logging()
     stream = session.stream
     count = sample_size(plan.teacher.model)
     rows = np.linspace(0, len(stream) - 1, min(count, len(stream))).round().astype(int)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from rlcompress.compress.lesson import ACTION, Manner
-from rlcompress.compress.outcome import Wish
+from rlcompress.compress.outcome import LADDER, Wish
 from rlcompress.compress.recorded import Recorded
 from rlcompress.compress.settings import Settings
 from rlcompress.compress.source import check_pair, load_model, load_observations, load_statistics
@@ -35,6 +35,9 @@ VECTORS_PER_STEP, IMAGES_PER_STEP = 4.0, 4.0
 PARITY_VECTORS, PARITY_IMAGES = 10_000, 1_000
 FEWEST_RECORDED = 1_024
 """Observations whose memory is always granted, however large they are."""
+
+FEWEST_STEPS = 5
+"""With fewer no step is left for pruning, or none for quantisation."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,8 @@ def make_plan(settings: Settings, say: Callable[[str], None]) -> Plan:
     if settings.observations is not None:
         recorded = load_observations(Path(settings.observations), model, statistics)
     manner = _manner(settings, image=teacher.image)
-    if sparsity is not None:
-        check_sparsity(teacher, sparsity, manner.allocation)
+    for level in LADDER if sparsity is None else (sparsity,):
+        check_sparsity(teacher, level, manner.allocation)
     quantised = settings.quant in (True, "true")
     wish = Wish(
         sparsity,
@@ -159,7 +162,14 @@ def _check_numbers(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    if settings.seed < 0 or settings.noise < 0:
+    if settings.steps is not None and settings.steps < FEWEST_STEPS:
+        raise ValueError(f"steps must be at least {FEWEST_STEPS}, got {settings.steps}")
+    if settings.method == "distill" and settings.env is not None and settings.n_envs < 2:
+        raise ValueError(
+            "n_envs must be at least 2 with method=distill, got 1: the teacher acts in one "
+            "environment and the student in the others"
+        )
+    if settings.seed < 0 or not settings.noise >= 0:
         raise ValueError(
             f"seed and noise must not be negative, got {settings.seed}, {settings.noise}"
         )
@@ -186,6 +196,7 @@ def _check_method(plan: Plan) -> None:
     settings = plan.settings
     if settings.method != "finetune":
         return
+    _check_finetune(settings)
     if plan.spec is None:
         raise ValueError("method=finetune learns by reinforcement and needs env=<id>")
     if plan.wish.sparsity is None:
@@ -197,6 +208,19 @@ def _check_method(plan: Plan) -> None:
         )
     if plan.teacher.statistics is not None:
         raise ValueError("method=finetune does not continue VecNormalize; method=distill does")
+
+
+def _check_finetune(settings: Settings) -> None:
+    asked = settings.finetune
+    if settings.criterion == ACTION:
+        raise ValueError("criterion=action needs a teacher's actions; method=finetune has rewards")
+    for name, low in (("total_timesteps", 1), ("buffer_size", 1), ("fill", 0)):
+        if getattr(asked, name) < low:
+            raise ValueError(f"finetune.{name} must be at least {low}, got {getattr(asked, name)}")
+    if not 0 < asked.pruning_end <= 1:
+        raise ValueError(f"finetune.pruning_end must be in (0, 1], got {asked.pruning_end}")
+    if not 0 <= asked.quantise_at < 1:
+        raise ValueError(f"finetune.quantise_at must be in [0, 1), got {asked.quantise_at}")
 
 
 def _manner(settings: Settings, *, image: bool) -> Manner:
@@ -239,6 +263,8 @@ def _lengths(settings: Settings, teacher: Teacher) -> tuple[int, ...]:
 
 def _rate(settings: Settings, teacher: Teacher) -> float:
     if settings.learning_rate is not None:
+        if not settings.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {settings.learning_rate}")
         return settings.learning_rate
     return IMAGE_RATE if teacher.image else VECTOR_RATE
 

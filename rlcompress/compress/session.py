@@ -221,6 +221,8 @@ class Session:
 
     def _finish(self, lesson: Lesson) -> None:
         """Freeze, judge and keep what a lesson made."""
+        if self.plan.ptq:
+            lesson.quantise()
         likeness = self._held_out(lesson)
         self.keep(lesson.student.model, lesson.course, likeness, base=lesson.float_state)
         self._journal.save(self.clock, self._state(None))
@@ -229,10 +231,13 @@ class Session:
     def _held_out(self, lesson: Lesson) -> Likeness:
         if self.plan.spec is not None:
             return lesson.compare(_NEWEST)
-        # Without an environment: on observations that nothing was learned from.
+        return self.plan.teacher.compare(lesson.student.model, self.unseen)
+
+    @property
+    def unseen(self) -> NDArray[Any]:
+        """Observations that nothing is learned from where there is no environment: the last."""
         assert self.plan.observations is not None
-        given = self.plan.observations[-max(1, len(self.plan.observations) // 10) :]
-        return self.plan.teacher.compare(lesson.student.model, given)
+        return self.plan.observations[-max(1, len(self.plan.observations) // 10) :]
 
     def keep(
         self,

@@ -176,8 +176,13 @@ def load_observations(
         with open(path, "rb") as file:
             loaded = np.load(file, allow_pickle=False)
             found = loaded if isinstance(loaded, np.ndarray) else _array(path, loaded)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"observations={path} cannot be read: {error}") from None
+    if found.ndim < 2 or not np.issubdtype(found.dtype, np.number):
+        raise ValueError(
+            f"observations={path} must be numbers of shape (observations, ...), got {found.dtype} "
+            f"of shape {found.shape}"
+        )
     if len(found) < 2:
         raise ValueError(f"observations={path} holds {len(found)} observations; give thousands")
     if not np.isfinite(found).all():

@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -46,6 +47,9 @@ _TELLING = {
     "vf_coef": ("stable_baselines3", "A2C"),
 }
 """Algorithms that share their policies, by a setting that the ones after them lack."""
+
+_CONSTANT = re.compile(r"ConstantSchedule\(val=([-+0-9.e]+)\)")
+"""A schedule that has one value, as a zip says beside the pickled one."""
 
 
 def save(model: BaseAlgorithm) -> bytes:
@@ -109,8 +113,10 @@ def _replaced(data: Mapping[str, Any]) -> dict[str, Any]:
     """
     custom: dict[str, Any] = {"lr_schedule": None, "exploration_schedule": None}
     for name, harmless in (("learning_rate", 0.0), ("clip_range", 0.2), ("clip_range_vf", None)):
-        if isinstance(data.get(name), dict):
-            custom[name] = harmless
+        entry = data.get(name)
+        if isinstance(entry, dict):
+            constant = _CONSTANT.fullmatch(str(entry.get("value_schedule")))
+            custom[name] = float(constant[1]) if constant else harmless
     for name in ("observation_space", "action_space"):
         custom[name] = _space(data, name)
     if "replay_buffer_class" in data:

@@ -145,6 +145,14 @@ def test_observations(tmp_path):
     np.savez(tmp_path / "nan.npz", np.full((4, 4), np.nan))
     with pytest.raises(ValueError, match="not finite"):
         load_observations(tmp_path / "nan.npz", model, None)
+    np.save(tmp_path / "scalar.npy", np.float32(1))
+    np.save(tmp_path / "text.npy", np.array([["a", "b"], ["c", "d"]]))
+    for name in ("scalar", "text"):
+        with pytest.raises(ValueError, match="must be numbers of shape"):
+            load_observations(tmp_path / f"{name}.npy", model, None)
+    (tmp_path / "empty.npy").write_bytes(b"")
+    with pytest.raises(ValueError, match="cannot be read"):
+        load_observations(tmp_path / "empty.npy", model, None)
     np.savez(tmp_path / "object.npz", np.array([{}, {}], dtype=object))
     with pytest.raises(ValueError, match="cannot be read"):
         load_observations(tmp_path / "object.npz", model, None)

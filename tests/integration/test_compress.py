@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,6 +213,40 @@ def test_recorded_observations_are_enough(zips, tmp_path, capsys):
     assert compress_main(tmp_path / "shot", *arguments, *SMALL, "method=oneshot") == 0
 
 
+def test_rounding_afterwards(zips, tmp_path):
+    arguments = (f"model={zips('SAC')}", "env=Pendulum-v1", "quant=ptq", "sparsity=0.5")
+    assert compress_main(tmp_path, *arguments, *SMALL) == 0
+    assert is_prepared(actor_of(load(tmp_path / "actor.zip")).root)
+    policy = CompressedPolicy.load(tmp_path / "actor.rlc")
+    assert all(linear.weight.dtype == np.int8 for linear in policy.linears)
+    assert {row["variant"] for row in summary_of(tmp_path)["rows"]} >= {"ptq"}
+
+
+def test_without_an_environment_the_end_is_judged_on_what_was_held_out(zips, tmp_path, capsys):
+    rows = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    np.save(tmp_path / "log.npy", rows)
+    arguments = (f"model={zips('SAC')}", f"observations={tmp_path}/log.npy", "sparsity=0.5")
+    assert compress_main(tmp_path / "run", *arguments, *SMALL) == 0
+    assert "on 30 observations of the teacher's" in capsys.readouterr().out
+
+
+def test_one_shot_begins_again_where_it_was_stopped(zips, tmp_path):
+    arguments = (f"model={zips('DQN')}", "env=CartPole-v1", "sparsity=0.5", "method=oneshot")
+    assert compress_main(tmp_path / "whole", *arguments, *SMALL) == 0
+    stopped = shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+    (stopped / "summary.json").unlink()
+    assert compress_main(stopped, *arguments, *SMALL, "resume=true") == 0
+    rows = (stopped / "eval.jsonl").read_bytes()
+    assert rows == (tmp_path / "whole" / "eval.jsonl").read_bytes()
+
+
+def test_fine_tuning_that_ends_before_it_quantises_says_so(zips, tmp_path, capfd):
+    arguments = (f"model={zips('PPO')}", f"env={CASES['PPO'][0]}", "method=finetune", "sparsity=0")
+    short = ("finetune.total_timesteps=20", "finetune.quantise_at=0.95")
+    assert compress_main(tmp_path, *arguments, *SMALL, *short) == 1
+    assert "nothing is quantised: let it begin earlier" in capfd.readouterr().err
+
+
 def test_one_shot(zips, tmp_path):
     arguments = (f"model={zips('DQN')}", "env=CartPole-v1", "sparsity=0.5", "method=oneshot")
     assert compress_main(tmp_path, *arguments, *SMALL) == 0
@@ -307,11 +342,24 @@ def test_a_stopped_run_continues_to_the_same_end(method, zips, tmp_path):
         (["model={SAC}", "observations=x.npz", "sparsity=auto"], "sparsity=auto needs"),
         (["model={SAC}", "env=Pendulum-v1", "method=finetune", "sparsity=auto"], "distill"),
         (["model={SAC}", "env=Pendulum-v1", "quantisation.skip=[muu]"], "muu"),
+        (["model={SAC}", "env=Pendulum-v1", "n_envs=1"], "n_envs must be at least 2"),
+        (["model={SAC}", "env=Pendulum-v1", "steps=4"], "steps must be at least 5"),
+        (["model={SAC}", "env=Pendulum-v1", "learning_rate=nan"], "learning_rate must be positive"),
+        (["model={SAC}", "env=Pendulum-v1", "noise=nan"], "must not be negative"),
+        (["model={SAC}", "env=Pendulum-v1", "sparsity=auto", "allocation=globl"], "unknown"),
+        (
+            ["model={SAC}", "env=Pendulum-v1", "method=finetune", "finetune.quantise_at=1.5"],
+            "finetune.quantise_at must be in [0, 1)",
+        ),
+        (
+            ["model={SAC}", "env=Pendulum-v1", "method=finetune", "criterion=action"],
+            "criterion=action needs a teacher",
+        ),
     ],
 )
 def test_a_wrong_request_is_one_line(overrides, said, zips, tmp_path, capfd):
     words = [word.format(SAC=zips("SAC")) for word in overrides]
-    assert compress_main(tmp_path / "run", *words, *SMALL) == 2
+    assert compress_main(tmp_path / "run", *SMALL, *words) == 2
     err = capfd.readouterr().err
     assert said in err
     assert err.startswith("error: ")

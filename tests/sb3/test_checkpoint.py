@@ -83,6 +83,13 @@ def test_equal_models_make_equal_entries():
     assert first.read(ENTRY) == second.read(ENTRY) == b'{"algorithm": "DQN"}'
 
 
+def test_constant_clip_ranges_are_kept(tmp_path):
+    ranges = {"clip_range": 0.05, "clip_range_vf": 0.3}
+    PPO("MlpPolicy", "CartPole-v1", n_steps=8, batch_size=8, **ranges).save(tmp_path / "ppo.zip")
+    model = load(tmp_path / "ppo.zip")
+    assert (model.clip_range(1.0), model.clip_range_vf(1.0)) == (0.05, 0.3)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"text"])
 def test_what_is_no_zip(content, tmp_path):
     (tmp_path / "x.zip").write_bytes(content)

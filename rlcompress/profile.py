@@ -45,6 +45,7 @@ class Settings:
 def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     """Look at the request; returns the measurement."""
     from rlcompress.sb3.environments import describe
+    from rlcompress.training.plan import check_device
 
     for name in ("steps", "warm_up", "threads"):
         if getattr(settings, name) < 1:
@@ -53,15 +54,20 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
         raise ValueError(f"mode must be parts or display, got {settings.mode!r}")
     if settings.training not in ("fast", "sb3"):
         raise ValueError(f"training must be fast or sb3, got {settings.training!r}")
+    check_device(settings.device)
     describe(settings.env)
     return lambda: (_display if settings.mode == "display" else _parts)(settings)
 
 
 class Clock:
-    """Seconds by part: the innermost part that is running is charged."""
+    """Seconds by part: the innermost part that is running is charged.
 
-    def __init__(self) -> None:
+    ``finish`` waits for what a part has begun elsewhere: a GPU works on when its calls return.
+    """
+
+    def __init__(self, finish: Callable[[], object] = lambda: None) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self._finish = finish
         self._running = [REST]
         self._since = time.perf_counter()
 
@@ -97,6 +103,7 @@ class Clock:
         setattr(owner, method, timed)
 
     def _charge(self) -> None:
+        self._finish()
         now = time.perf_counter()
         self.seconds[self._running[-1]] += now - self._since
         self._since = now
@@ -108,7 +115,9 @@ def _parts(settings: Settings) -> None:
     with tempfile.TemporaryDirectory() as place:
         model, callbacks = _model(settings, settings.draw_every, Path(place))
         model.learn(settings.warm_up, callback=callbacks)
-        clock = Clock()
+        import torch
+
+        clock = Clock(torch.cuda.synchronize) if model.device.type == "cuda" else Clock()
         _watch(model, callbacks, clock)
         with _backward(clock):
             clock.start()
@@ -145,6 +154,8 @@ def _watch(model: Any, callbacks: list[Any], clock: Clock) -> None:
     for owner in (policy, *policy.children()):
         if "optimizer" in vars(owner):
             clock.watch(owner.optimizer, "step", "optimizer")
+    if getattr(model, "ent_coef_optimizer", None) is not None:
+        clock.watch(model.ent_coef_optimizer, "step", "optimizer")
     whole = "update (one graph)" if "_fast" in vars(model) else "forward"
     clock.watch(model, "train", whole)
 

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 VALUE_LIMIT = 2**24
 """Most elements of one value (of one sample), and of a convolution's or pool's padded input."""
 
+WINDOW_LIMIT = 2**16
+"""What strides and paddings are below."""
+
 WEIGHT_LIMIT = 2**27
 """Most weights of one layer."""
 

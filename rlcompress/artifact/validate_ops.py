@@ -38,7 +38,7 @@ from rlcompress.artifact.records import (
     Op,
     TensorType,
 )
-from rlcompress.artifact.shapes import check_size, check_weights, window_shape
+from rlcompress.artifact.shapes import WINDOW_LIMIT, check_size, check_weights, window_shape
 from rlcompress.artifact.validate_binary import check_binary, check_binary_values, check_encode
 
 _ACCUMULATOR_LIMIT = 2**31 - 1
@@ -185,8 +185,8 @@ def _check_max_pool(op: MaxPool, given: TensorType) -> None:
     _check_window(op)
     shape = window_shape(given.shape, given.shape[-1], op.kernel, op.stride, op.padding)
     require(
-        op.padding[0] < op.kernel[0] and op.padding[1] < op.kernel[1],
-        f"padding must be smaller than the kernel {op.kernel}, got {op.padding}",
+        2 * op.padding[0] <= op.kernel[0] and 2 * op.padding[1] <= op.kernel[1],
+        f"padding must be at most half the kernel {op.kernel}, got {op.padding}",
     )
     _check_shape(op.output, shape)
     check_weights((*op.kernel, shape[2]), shape[0] * shape[1])
@@ -196,6 +196,10 @@ def _check_max_pool(op: MaxPool, given: TensorType) -> None:
 def _check_window(op: Conv | MaxPool) -> None:
     check_integers("stride", op.stride, count=2, low=1)
     check_integers("padding", op.padding, count=2, low=0)
+    require(
+        max(*op.stride, *op.padding) < WINDOW_LIMIT,
+        f"stride and padding must be below {WINDOW_LIMIT}, got {op.stride} and {op.padding}",
+    )
 
 
 def _check_add(op: Add, first: TensorType, second: TensorType) -> None:

@@ -61,6 +61,7 @@ def assemble(settings: Settings) -> Parts:
         decoder,
         common=settings.common_random_numbers,
         slots=settings.slots,
+        isa=settings.isa,
     )
     evolution = Evolution(
         (encoder.bits, *settings.hidden, decoder.outputs),

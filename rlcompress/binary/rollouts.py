@@ -182,10 +182,16 @@ def vector_env(env_id: str, slots: int) -> Any:
 
 
 def make_episodes(
-    env_id: str, encoder: Encoder, decoder: Decoder, *, common: bool = True, slots: int = 16
+    env_id: str,
+    encoder: Encoder,
+    decoder: Decoder,
+    *,
+    common: bool = True,
+    slots: int = 16,
+    isa: str = "native",
 ) -> Episodes:
-    """Native episodes where there are any, else Gymnasium's."""
-    if env_id in STARTS and env_id in tasks():
+    """Native episodes where there are any, else Gymnasium's; with ``isa`` numpy these as well."""
+    if isa != "numpy" and env_id in STARTS and env_id in tasks():
         return NativeEpisodes(env_id, encoder, decoder, common=common)
     return VectorEpisodes(env_id, encoder, decoder, common=common, slots=slots)
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from rlcompress.artifact.records import Observation
 from rlcompress.probe.source import Source, open_source
 from rlcompress.runtime.engine import Engine
 
@@ -40,12 +43,13 @@ def open_contenders(run: Path, against: Path | None) -> Contenders:
         ValueError: one line, where something cannot be read.
     """
     source = open_source(run)
-    other = _zip(against) if against is not None and against.suffix == ".zip" else None
+    seen = source.policy.observation
+    other = _zip(against, seen) if against is not None and against.suffix == ".zip" else None
     if against is not None and other is None:
         other = _compressed(open_source(against))
     if against is None:
         dense = _dense(source)
-        other = None if dense is None else _zip(dense)
+        other = None if dense is None else _zip(dense, seen)
     ours = _compressed(source)
     env_id = source.policy.meta.get("env_id")
     return Contenders(
@@ -66,7 +70,8 @@ def _dense(source: Source) -> Path | None:
     return None
 
 
-def _zip(path: Path) -> Contender:
+def _zip(path: Path, seen: Observation) -> Contender:
+    """A model that sees what the policy beside it sees: normalised where that normalises."""
     # Imported here: torch takes seconds, and an artifact does not need it.
     import torch
 
@@ -79,7 +84,20 @@ def _zip(path: Path) -> Contender:
     if len(shape) == 3 and shape[0] < shape[-1]:
         shape = (*shape[1:], shape[0])
     name = path.stem.replace("_", " ") if path.parent.name == "phases" else path.name
-    return Contender(f"{name}: SB3, step {model.num_timesteps:,}", model.predict, shape)
+    predict = _as_seen(model.predict, seen)
+    return Contender(f"{name}: SB3, step {model.num_timesteps:,}", predict, shape)
+
+
+def _as_seen(predict: Predict, seen: Observation) -> Predict:
+    mean, inv_std = seen.mean, seen.inv_std
+    if mean is None or inv_std is None:
+        return predict
+
+    def normalised(observation: Any, **options: Any) -> tuple[Any, Any]:
+        scaled = (np.asarray(observation, np.float32) - mean) * inv_std
+        return predict(np.clip(scaled, -seen.clip, seen.clip), **options)
+
+    return normalised
 
 
 def _compressed(source: Source) -> Contender:

@@ -79,9 +79,12 @@ def _file_reader(path: Path) -> Callable[[], float]:
 def _nvml() -> list[Counter]:
     try:
         import pynvml
+        import torch
 
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        # Not by number: CUDA counts the boards that it may see, NVML all there are.
+        board = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
+        handle = pynvml.nvmlDeviceGetHandleByUUID(board)
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except Exception:  # Not installed, no driver, or a board without a counter.
         return []

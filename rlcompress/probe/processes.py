@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from types import TracebackType
 
-from rlcompress.probe.messages import Answer, Message, Refused
+from rlcompress.probe.messages import Answer, Message, PaceRequest, Refused
 from rlcompress.probe.registry import Isa
 from rlcompress.probe.worker import send
 
@@ -46,13 +46,15 @@ class Worker:
     def ask(self, message: Message) -> Answer:
         """The worker's answer; one that dies or stays silent has ``failed``."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        with self._watched() as silent:
+        # A paced loop takes as long as was asked for.
+        patience_s = PATIENCE_S + (message.seconds if isinstance(message, PaceRequest) else 0.0)
+        with self._watched(patience_s) as silent:
             try:
                 send(self._process.stdin, message)
                 answer: Answer = pickle.load(self._process.stdout)
             except (EOFError, OSError, pickle.UnpicklingError):
                 code = self._process.wait()
-                why = f"gave no answer in {PATIENCE_S:.0f} s" if silent else f"ended with {code}"
+                why = f"gave no answer in {patience_s:.0f} s" if silent else f"ended with {code}"
                 return Refused("failed", f"its process {why}")
         return answer
 
@@ -83,7 +85,7 @@ class Worker:
         return self._process.poll() is None
 
     @contextlib.contextmanager
-    def _watched(self) -> Iterator[list[bool]]:
+    def _watched(self, patience_s: float) -> Iterator[list[bool]]:
         """Kill the process when it takes too long; the list is then not empty."""
         silent: list[bool] = []
 
@@ -91,7 +93,7 @@ class Worker:
             silent.append(True)
             self._process.kill()
 
-        timer = threading.Timer(PATIENCE_S, give_up)
+        timer = threading.Timer(patience_s, give_up)
         timer.start()
         try:
             yield silent

@@ -91,8 +91,10 @@ def _control(plan: Plan, turns: Turns, tell: Tell) -> list[dict[str, Any]]:
             empty = name == NOTHING
             host = names[0] if empty else name
             paced = turns.pace(host, rate, plan.settings.control_s, empty=empty)
-            if paced is not None:
-                rows.append({"backend": name, **paced.summary()})
+            if paced is None:
+                tell(f"{host} ended in its loop at {rate:g} Hz: nothing is known of it there")
+                continue
+            rows.append({"backend": name, **paced.summary()})
     return rows
 
 

@@ -12,6 +12,9 @@ from rlcompress.probe.measure import MeasureSpec
 from rlcompress.probe.registry import LEVELS, Request, What
 from rlcompress.probe.source import Source, open_source
 
+LONGEST_ROUND_S = 60.0
+"""Most seconds of one turn of a backend."""
+
 
 @dataclass
 class Settings:
@@ -66,6 +69,8 @@ def make_plan(settings: Settings) -> Plan:
     for rate in settings.rates:
         if not 0.1 <= rate <= 1e6:
             raise ValueError(f"rates must be from 0.1 to 1000000 Hz, got {rate:g}")
+    if settings.round_s > LONGEST_ROUND_S:
+        raise ValueError(f"round_s must be at most {LONGEST_ROUND_S:g}, got {settings.round_s:g}")
     if not 0 < settings.control_s <= 600:
         raise ValueError(f"control_s must be above 0 and at most 600, got {settings.control_s:g}")
     requests = tuple(

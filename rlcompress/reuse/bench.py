@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,15 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
                 raise ValueError(f"{name} must be of {', '.join(map(str, choices))}, got {one!r}")
     for game in settings.games:
         games.check_game(game)
+    _check_numbers(settings)
+    if not settings.measure and not Path(settings.results).is_file():
+        raise ValueError(f"results holds no cells to print: {settings.results}")
+    if settings.measure and Path(settings.results).is_file():
+        _check_same(settings)
+    return lambda: run(settings)
+
+
+def _check_numbers(settings: Settings) -> None:
     for name in ("steps", "update_every", "repetitions", "threads"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(settings, name)}")
@@ -86,9 +96,6 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
         raise ValueError(f"skip must not be negative, got {settings.skip}")
     if any(count < 1 for count in settings.filters):
         raise ValueError(f"filters must be positive, got {settings.filters}")
-    if not settings.measure and not Path(settings.results).is_file():
-        raise ValueError(f"results holds no cells to print: {settings.results}")
-    return lambda: run(settings)
 
 
 def run(settings: Settings) -> None:
@@ -126,6 +133,25 @@ def measure(settings: Settings, path: Path) -> None:
         print(f"{number}/{len(cells)} {described(row)}", flush=True)
 
 
+def _check_same(settings: Settings) -> None:
+    """Raise ValueError where cells that are asked for were measured in another way."""
+    from rlcompress.bench.rows import machine_record
+    from rlcompress.reuse.comparison import read_rows
+
+    keys = [cell.key() for cell in wanted(settings)]
+    now = {"threads": settings.threads, "cpu": machine_record()["cpu"]}
+    for row in read_rows(Path(settings.results)):
+        if {name: row.get(name) for name in keys[0]} not in keys:
+            continue
+        was = {"threads": row["threads"], "cpu": row["machine"]["cpu"]}
+        lacking = [name for name in settings.arms if name not in row["arms"]]
+        if was != now or lacking:
+            raise ValueError(
+                f"{settings.results} holds cells of {was['cpu']} with threads={was['threads']} and "
+                f"arms {', '.join(row['arms'])}; ask for the same, or for another results="
+            )
+
+
 def append(path: Path, row: dict[str, Any]) -> None:
     """Add a line, behind a last one that may have been cut off."""
     cut_off = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
@@ -157,10 +183,15 @@ def counters(*, gpu: bool) -> Callable[[], dict[str, float]]:
     meters = Meters(gpu=gpu)
     if not meters.counters:
         return clocks
-    names = [f"{counter.meter}_uj" for counter in meters.counters]
 
-    # Differences are taken by the caller, so a counter that starts over spoils one block.
-    return lambda: clocks() | dict(zip(names, meters.read(), strict=True))
+    def read() -> dict[str, float]:
+        # Differences are taken by the caller, so a counter that starts over spoils one block.
+        found: dict[str, float] = defaultdict(float)
+        for counter, value in zip(meters.counters, meters.read(), strict=True):
+            found[f"{counter.meter}_uj"] += value
+        return clocks() | found
+
+    return read
 
 
 def described(row: dict[str, Any]) -> str:

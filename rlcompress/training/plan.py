@@ -125,7 +125,7 @@ def _check_choices(settings: Settings) -> None:
     _choose("algo", settings.algo, ("auto", *get_args(Algo)))
     if isinstance(settings.quant, str):
         _choose("quant", settings.quant, ("true", "false", "ptq"))
-    _check_device(settings.device, settings.matmul)
+    _check_products(settings.matmul, check_device(settings.device))
     for name in ("n_envs", "threads", "eval_freq", "eval_episodes", "final_episodes"):
         _at_least(name, getattr(settings, name), 1)
     for name in ("parity_observations", "checkpoint_freq", "eval_episode_steps"):
@@ -146,7 +146,12 @@ def _check_backend(settings: Settings, env: EnvSpec) -> None:
         raise ValueError("draw_every: env_backend=native gives no pictures (env_backend=serial)")
 
 
-def _check_device(name: str, products: str) -> None:
+def check_device(name: str) -> str:
+    """The kind of device that ``name`` stands for, cpu or cuda.
+
+    Raises:
+        ValueError: there is none of that name here.
+    """
     try:
         kind = torch.device("cpu" if name == "auto" else name).type
     except RuntimeError:
@@ -155,11 +160,14 @@ def _check_device(name: str, products: str) -> None:
         raise ValueError(f"device must be cpu, cuda, cuda:<number> or auto, got {name!r}")
     if kind == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device={name}, but this torch sees no CUDA device (device=cpu)")
-    kind = get_device(name).type
-    known = ("auto", *matmul.paths(kind))
+    return str(get_device(name).type)
+
+
+def _check_products(products: str, device: str) -> None:
+    known = ("auto", *matmul.paths(device))
     if products not in known:
         raise ValueError(
-            f"matmul={products} is not for device={kind}, which takes {', '.join(known)}"
+            f"matmul={products} is not for device={device}, which takes {', '.join(known)}"
         )
 
 

@@ -22,6 +22,18 @@ def test_inner_parts_are_not_charged_twice():
     assert total == pytest.approx(sum(clock.seconds.values()))
 
 
+def test_work_elsewhere_is_waited_for_by_the_part_that_began_it():
+    pending = []
+    clock = Clock(lambda: [time.sleep(pending.pop()) for _ in list(pending)])
+    clock.start()
+    with clock.part("begins"):
+        pending.append(0.02)
+    with clock.part("next"):
+        pass
+    clock.stop()
+    assert clock.seconds["begins"] >= 0.02 > clock.seconds["next"]
+
+
 def test_watching_keeps_results_and_errors():
     class Owner:
         def answer(self, value):

@@ -146,4 +146,6 @@ def _patches(rows: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> l
     from matplotlib.patches import Patch
 
     kinds = {kind_of(row) for row in rows}
-    return [Patch(color=colours[kind], label=LABELS[kind]) for kind in colours if kind in kinds]
+    # Kinds that look alike share a line.
+    lines = {LABELS[kind]: colours[kind] for kind in colours if kind in kinds}
+    return [Patch(color=colour, label=label) for label, colour in lines.items()]

@@ -16,6 +16,7 @@ from torch import nn
 
 from rlcompress.reuse import native
 from rlcompress.reuse.fallback import TorchPlan
+from rlcompress.reuse.fused import fused_steps
 from rlcompress.reuse.native import NativePlan
 from rlcompress.reuse.options import FrameOptions, PlanOptions
 from rlcompress.reuse.stages import Layout, children_of, read_modules, tensors_of
@@ -163,6 +164,8 @@ class ReuseStack:
 
     def _outdated(self) -> bool:
         """Whether modules or parameters are no longer those that were loaded."""
+        if fused_steps() != self._fused:
+            return True
         for parts, children in self._children:
             if tuple(parts.values()) != children:
                 return True
@@ -176,6 +179,7 @@ class ReuseStack:
 
     def _load(self) -> None:
         self._children = children_of(self.modules)
+        self._fused = fused_steps()
         self._watched = [
             # The alias keeps the memory, so that its address cannot come back with other contents.
             (kept, name, p, 0, 0, None)

@@ -31,6 +31,12 @@ def lines(directory: Path) -> list[dict]:
     return [json.loads(line) for line in (directory / "eval.jsonl").read_text().splitlines()]
 
 
+def test_without_native_code_on_request(tmp_path: Path) -> None:
+    words = ("env=CartPole-v1", "isa=numpy", "generations=1", "nes.population=4", "hidden=[4]")
+    done = train(tmp_path / "run", *words)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_run_solves_cartpole_and_describes_itself(tmp_path: Path) -> None:
     done = train(tmp_path / "run", "env=CartPole-v1", "draw_every=1000")
     assert done.returncode == 0, done.stderr

@@ -9,15 +9,20 @@ import subprocess
 import sys
 
 import cv2
+import gymnasium
 import numpy as np
 import pytest
 from PIL import Image
 from stable_baselines3 import SAC
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rlcompress import play
 from rlcompress.evaluation.players import Player
 from rlcompress.evaluation.video import Pane, open_video, side_by_side
+from rlcompress.export.freeze import freeze
+from rlcompress.probe.contenders import open_contenders
 from tests.probe.subjects import subject_of
+from tests.sb3.models import make_model
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +57,21 @@ def test_model_and_its_frozen_form_side_by_side(run, pendulum, tmp_path, capsys)
     assert "Time: emulator" in printed and "draw_every=3" in printed
     assert f"{out}: " in printed
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_zip_sees_what_the_policy_beside_it_sees(tmp_path):
+    """Normalised, where that normalises inside."""
+    env = VecNormalize(DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")]))
+    model = make_model("PPO", env)
+    model.learn(64)
+    model.save(tmp_path / "ppo.zip")
+    freeze(model, vec_normalize=env).save(tmp_path / "policy.rlc")
+    players = open_contenders(tmp_path / "policy.rlc", tmp_path / "ppo.zip").players
+    raw = np.array([[0.3, -0.9, 4.0]], np.float32)
+    theirs, ours = (player.predict(raw, deterministic=True)[0] for player in players)
+    np.testing.assert_allclose(theirs, ours, atol=1e-5)
+    plain = model.predict(raw, deterministic=True)[0]
+    assert np.abs(plain - ours).max() > 1e-3
 
 
 def test_without_a_display_a_run_gets_a_video(run, small_run, monkeypatch, capsys):

@@ -30,6 +30,7 @@ def comparison() -> Comparison:
         measured("engine", "kernel", 0.5),
         measured("sb3_predict", "policy", 300.0, memory_bytes=5, memory_before_bytes=7),
         measured("onnxruntime_float", "actor", 9.0),
+        measured("onnxruntime_int8", "actor", 8.0),
     ]
     refused = {
         "tensorrt": Refused("absent", "no NVIDIA GPU here"),
@@ -123,7 +124,11 @@ def test_figure_has_a_panel_per_level_and_a_row_per_backend() -> None:
     figure = latency_figure(record())
     labels = [[text.get_text() for text in axes.get_yticklabels()] for axes in figure.axes]
     # The fastest on top, and places are counted from below.
-    assert labels == [["sb3_predict", "engine"], ["onnxruntime_float"], ["engine"]]
+    assert labels == [
+        ["sb3_predict", "engine"],
+        ["onnxruntime_float", "onnxruntime_int8"],
+        ["engine"],
+    ]
     assert all(axes.get_xscale() == "log" for axes in figure.axes)
     assert len(latency_figure(record(), levels=("kernel",)).axes) == 1
     image = io.BytesIO()

@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from rlcompress.cli import Job, config_dir
+from rlcompress.probe import energy
+from rlcompress.probe.energy import Counter
 from rlcompress.reuse import bench
 from rlcompress.reuse.comparison import (
     compare,
@@ -100,6 +102,27 @@ def test_a_run_goes_on_where_it_stopped(tmp_path, capsys):
     before = path.read_text()
     bench.run(settings(path))
     assert path.read_text() == before
+
+
+def test_cells_of_other_settings_are_no_answer(tmp_path):
+    path, job = tmp_path / "rows.jsonl", Job(tmp_path, "", {})
+    asked = {"protocols": ["net"], "arms": ["eager", "ours"]}
+    bench.measure(settings(path, **asked), path)
+    bench.check(settings(path, **asked), job)
+    bench.check(settings(path, **{**asked, "games": ["Pong"]}, threads=2), job)
+    for change in ({"threads": 2}, {"arms": ["original"]}):
+        with pytest.raises(ValueError, match="with threads=1 and arms eager, ours"):
+            bench.check(settings(path, **{**asked, **change}), job)
+    other = {**read_rows(path)[0], "machine": {"cpu": "another"}}
+    path.write_text(json.dumps(other) + "\n")
+    with pytest.raises(ValueError, match="holds cells of another"):
+        bench.check(settings(path, **asked), job)
+
+
+def test_energy_of_all_sockets_is_summed(monkeypatch):
+    counters = [Counter("package", lambda value=value: value) for value in (3.0, 5.0)]
+    monkeypatch.setattr(energy, "_rapl", lambda powercap: counters)
+    assert bench.counters(gpu=False)()["package_uj"] == 8.0
 
 
 def test_updates_are_forced(tmp_path):

@@ -35,6 +35,13 @@ def optimiser_step(net: nn.Module) -> None:
     optimiser.step()
 
 
+def fused_step(net: nn.Module) -> None:
+    """Moves no version counter of what it changes."""
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1, fused=True)
+    net(torch.ones(1, *SHAPE)).sum().backward()
+    optimiser.step()
+
+
 def load_state(net: nn.Module) -> None:
     net.load_state_dict({name: value + 0.1 for name, value in net.state_dict().items()})
 
@@ -49,7 +56,9 @@ def other_parameter(net: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [optimiser_step, load_state, new_vector, other_parameter], ids=lambda c: c.__name__
+    "change",
+    [optimiser_step, fused_step, load_state, new_vector, other_parameter],
+    ids=lambda c: c.__name__,
 )
 def test_no_change_of_parameters_leaves_a_stale_cache(isa, change):
     net = original_net()

@@ -146,7 +146,7 @@ class CompressedPolicy(PolicyData):
             "layers": [_row(layer) for layer in size.layers],
             "weights": dense["weights"],
             "kept": dense["kept"],
-            "sparsity": 1.0 - dense["kept"] / dense["weights"],
+            "sparsity": 1.0 - dense["kept"] / dense["weights"] if dense["weights"] else 0.0,
             "stored_weights": size.weights,
             "stored_kept": size.kept,
             "dense_bytes": dense_bytes,

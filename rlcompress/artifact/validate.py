@@ -59,7 +59,6 @@ def _check_ops(policy: PolicyData) -> None:
         names.add(name)
         values.append(op.output)
         weights += op.weight.size if isinstance(op, Linear | BinaryDense) else 0
-    require(weights > 0, "a policy must have a layer with weights")
     require(
         weights <= TOTAL_WEIGHT_LIMIT,
         f"a policy must have at most {TOTAL_WEIGHT_LIMIT} weights, got {weights}",

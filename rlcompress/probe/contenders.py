@@ -102,7 +102,7 @@ def _as_seen(predict: Predict, seen: Observation) -> Predict:
 
 def _compressed(source: Source) -> Contender:
     summary, policy = source.policy.summary(), source.policy
-    bits = max(layer["bits"] for layer in summary["layers"])
+    bits = max((layer["bits"] for layer in summary["layers"]), default=32)
     # Short: it has to fit above a narrow picture.
     title = f"compressed: {100 * summary['sparsity']:.3g}% zeros, {bits} bits, "
     title += f"{summary['policy_bytes'] / 1000:.3g} kB"

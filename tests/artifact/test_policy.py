@@ -4,7 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rlcompress.artifact import Action, CompressedPolicy, Observation, TensorType
 from rlcompress.artifact.codec import LAYOUTS
+from rlcompress.artifact.records import Activation
 from tests.artifact.networks import hopper, nature_cnn
 from tests.policies import random_policy
 
@@ -69,6 +71,12 @@ def test_a_policy_of_zeros_has_no_factor():
     summary = policy.summary()
     assert summary["kept"] == 0 and summary["paper_factor"] is None
     assert summary["weight_bytes"] == 0 and summary["entropy_bytes"] == 0
+
+
+def test_a_policy_without_weights_has_a_summary():
+    ops = (Activation("relu", (0,), TensorType((4,)), "relu"),)
+    summary = CompressedPolicy(ops, Observation((4,)), Action("argmax")).summary()
+    assert (summary["weights"], summary["sparsity"], summary["paper_factor"]) == (0, 0.0, None)
 
 
 def test_few_bits_show_in_the_summary():

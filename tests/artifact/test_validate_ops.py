@@ -140,13 +140,14 @@ OTHERS = {
         image_policy(conv(stride=(2, 1))), r"output shape must be \(3, 5, 3\), got \(6, 5, 3\)"),
     "no stride": (image_policy(conv(stride=(0, 1))), "stride must be a tuple of 2 integers"),
     "negative padding": (image_policy(conv(padding=(-1, 0))), "padding must be a tuple of 2"),
-    "huge padding": (image_policy(conv(padding=(2**20, 2**20))), "padded input must have at most"),
+    "huge padding": (image_policy(conv(padding=(60_000,) * 2)), "padded input must have at most"),
+    "padding beyond all": (image_policy(conv(padding=(2**16, 0))), "padding must be below 65536"),
     "a number as stride": (image_policy(conv(stride=1)), "stride must be a tuple of 2 integers"),
     "a pool's output": (image_policy(conv(), pool(padding=(0, 0))), "output shape must be"),
     "a pool's kernel": (image_policy(conv(), pool(kernel=(0, 2))), "kernel must be a tuple of 2"),
     "a pool of padding": (
         image_policy(conv(), pool(padding=(2, 1), output=replace(STREAM, shape=(5, 3, 3)))),
-        r"padding must be smaller than the kernel \(2, 2\)"),
+        r"padding must be at most half the kernel \(2, 2\)"),
     "a pool that rescales": (
         image_policy(conv(), pool(output=TensorType((3, 3, 3), "signed", 8, 0.2))),
         "of its input's type, signed of 8 bits, scale 0.1, got signed of 8 bits, scale 0.2"),

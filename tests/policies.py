@@ -169,7 +169,8 @@ def _conv_body(builder: Builder) -> None:
 
 def _flattened(builder: Builder) -> None:
     """A value that was an image, read by a dense layer or by what goes element by element."""
-    rng = builder.rng
+    # Draws of its own: policies without these readers stay what they were.
+    rng = builder.rng.spawn(1)[0]
     flat = builder.flatten()
     size = builder.type_of(flat).shape[0]
     if rng.random() < 0.3 and builder.arithmetic != "mixed" and size <= 200:

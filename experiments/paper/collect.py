@@ -11,6 +11,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,15 @@ def unpack(file: Path, folder: Path) -> None:
             for value in values
         )
         (run / EVALUATIONS).write_text("".join(f"{json.dumps(e)}\n" for e in episodes))
+
+
+@contextmanager
+def unpacked(packed: Path) -> Iterator[Path]:
+    """A folder with the runs of all files of ``packed``, for as long as it is needed."""
+    with tempfile.TemporaryDirectory() as folder:
+        for file in sorted(packed.glob("*.jsonl")):
+            unpack(file, Path(folder) / file.stem)
+        yield Path(folder)
 
 
 def main() -> None:

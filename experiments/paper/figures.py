@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import csv
 import sys
-import tempfile
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from collect import unpack
+from collect import unpacked
 
 from rlcompress.evaluation.paired import compare_pairs
 from rlcompress.reporting.figures_allocations import return_by_allocation
@@ -117,10 +116,8 @@ def main() -> None:
         show(Path(sys.argv[1]), out)
         return
     for packed in sorted((HERE / "results").iterdir()):
-        with tempfile.TemporaryDirectory() as folder:
-            for file in sorted(packed.glob("*.jsonl")):
-                unpack(file, Path(folder) / file.stem)
-            show(Path(folder), out)
+        with unpacked(packed) as folder:
+            show(folder, out)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,11 @@ best of the evaluations from where a run and its quantised twin part. Bytes are 
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from collect import unpack
+from collect import unpacked
 
 from rlcompress.reporting.inputs import read_runs
 from rlcompress.reporting.pairs import best_after
@@ -81,10 +80,8 @@ def main() -> None:
     """Read and print."""
     folders = [Path(name) for name in sys.argv[1:]] or sorted((HERE / "results").iterdir())
     for packed in folders:
-        with tempfile.TemporaryDirectory() as folder:
-            for file in sorted(packed.glob("*.jsonl")):
-                unpack(file, Path(folder) / file.stem)
-            print(*lines(Sweep(read_runs(folder).runs)), sep="\n")
+        with unpacked(packed) as folder:
+            print(*lines(Sweep(read_runs(str(folder)).runs)), sep="\n")
 
 
 if __name__ == "__main__":

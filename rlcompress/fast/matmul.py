@@ -89,10 +89,10 @@ def choose(
     choice = _choice(known.get(key))
     if choice is None:
         choice = _measure(products, seconds)
-        content = json.dumps({**known, key: asdict(choice)}, indent=1)
-        # Nothing but a measurement is lost where it cannot be written.
-        with contextlib.suppress(OSError):
-            if cache is not None:
+        if cache is not None:
+            content = json.dumps({**known, key: asdict(choice)}, indent=1)
+            # Nothing but a measurement is lost where it cannot be written.
+            with contextlib.suppress(OSError):
                 cache.parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(cache, content.encode())
     apply_(choice.path)

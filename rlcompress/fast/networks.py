@@ -70,9 +70,13 @@ def check(module: nn.Module) -> None:
     for name, part in module.named_modules():
         if type(part) not in _FORWARD and not isinstance(part, ResidualAdd):
             raise Unsupported(f"it has a layer {type(part).__name__} ({name})")
-        hooks = (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks)
-        if any(hooks):
-            raise Unsupported(f"{name} has hooks")
+        check_unwatched(part, name)
+
+
+def check_unwatched(module: nn.Module, name: str) -> None:
+    """Raise Unsupported where a module has hooks, which ``run`` would miss."""
+    if any((module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)):
+        raise Unsupported(f"{name} has hooks")
 
 
 def quantizers_read(module: nn.Module) -> list[ActivationQuantizer]:

@@ -16,7 +16,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from torch import nn
 
-from rlcompress.fast.networks import Unsupported, Weights, check, quantizers_read
+from rlcompress.fast.networks import (
+    Unsupported,
+    Weights,
+    check,
+    check_unwatched,
+    quantizers_read,
+)
 from rlcompress.fast.optimizer import Block
 from rlcompress.quantization.quantizer import ActivationQuantizer
 from rlcompress.quantization.state import quantizers_of
@@ -132,8 +138,7 @@ class Update(ABC):
 
     def _check(self, *networks: nn.Module) -> None:
         for network in networks:
-            if any((network._forward_hooks, network._forward_pre_hooks, network._backward_hooks)):
-                raise Unsupported(f"its {type(network).__name__} has hooks")
+            check_unwatched(network, f"its {type(network).__name__}")
             for child in network.children():
                 check(child)
         found = {id(q): q for network in networks for q in quantizers_read(network)}

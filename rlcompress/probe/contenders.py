@@ -12,6 +12,7 @@ import numpy as np
 from rlcompress.artifact.records import Observation
 from rlcompress.probe.source import Source, open_source
 from rlcompress.runtime.engine import Engine
+from rlcompress.runtime.numerics import normalise
 
 Predict = Callable[..., tuple[Any, Any]]
 
@@ -89,15 +90,11 @@ def _zip(path: Path, seen: Observation) -> Contender:
 
 
 def _as_seen(predict: Predict, seen: Observation) -> Predict:
-    mean, inv_std = seen.mean, seen.inv_std
-    if mean is None or inv_std is None:
+    if seen.mean is None:
         return predict
-
-    def normalised(observation: Any, **options: Any) -> tuple[Any, Any]:
-        scaled = (np.asarray(observation, np.float32) - mean) * inv_std
-        return predict(np.clip(scaled, -seen.clip, seen.clip), **options)
-
-    return normalised
+    return lambda observation, **options: predict(
+        normalise(seen, np.asarray(observation, np.float32)), **options
+    )
 
 
 def _compressed(source: Source) -> Contender:

@@ -50,7 +50,8 @@ def differences(
     found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for ours, theirs in twins(sweep, extra):
         one, other = _value(ours, checkpoint), _value(theirs, checkpoint)
-        dense = sweep.dense(checkpoint, Condition(theirs.sparsity, theirs.final)).get(ours.env)
+        like = Condition(theirs.sparsity, theirs.final)
+        dense = sweep.dense(checkpoint, like, [ours.env]).get(ours.env)
         if one is not None and other is not None and dense is not None and np.mean(dense):
             found[ours.env][ours.seed].append((one - other) / abs(float(np.mean(dense))))
     return {

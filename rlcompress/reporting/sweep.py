@@ -111,8 +111,7 @@ class Sweep:
     def _extras(self) -> dict[Path, str]:
         """What else each run's environment has runs of, in words; trainers share no keys."""
         found = {}
-        for runs in self._trained:
-            keys = _varying(runs)
+        for runs, keys in self._trained:
             for run in runs:
                 words = [f"{k}={run.overrides[k]}" for k in keys if k in run.overrides]
                 said = (_IN_WORDS.get(word, word) for word in words)
@@ -123,19 +122,20 @@ class Sweep:
     def _setups(self) -> dict[Path, Setup]:
         """How each run trains, compression and length apart."""
         found: dict[Path, Setup] = {}
-        for runs in self._trained:
-            keys = [key for key in _varying(runs) if not _not_a_setup(key)]
+        for runs, keys in self._trained:
+            shared = [key for key in keys if not _not_a_setup(key)]
             for run in runs:
-                settings = (f"{key}={run.overrides.get(key, '')}" for key in keys)
+                settings = (f"{key}={run.overrides.get(key, '')}" for key in shared)
                 found[run.path] = (run.algo, *settings)
         return found
 
-    @property
-    def _trained(self) -> Iterable[list[Run]]:
+    @cached_property
+    def _trained(self) -> list[tuple[list[Run], list[str]]]:
+        """Runs of one environment and trainer, with the settings in which they differ."""
         found: dict[tuple[str, bool], list[Run]] = defaultdict(list)
         for run in self.runs:
             found[run.env, run.final == "binary"].append(run)
-        return found.values()
+        return [(runs, _varying(runs)) for runs in found.values()]
 
     @cached_property
     def _unpruned(self) -> Mapping[tuple[str, Setup], list[Run]]:
@@ -175,7 +175,10 @@ class Sweep:
         return found
 
     def dense(
-        self, checkpoint: str = "last", like: Condition | None = None
+        self,
+        checkpoint: str = "last",
+        like: Condition | None = None,
+        envs: Iterable[str] | None = None,
     ) -> dict[str, FloatArray]:
         """Return of dense runs per environment, what everything else is measured by.
 
@@ -185,7 +188,7 @@ class Sweep:
         quantised runs of sparsity 0 were before quantisation.
         """
         found: dict[str, FloatArray] = {}
-        for env in self.environments:
+        for env in self.environments if envs is None else envs:
             runs = self._dense_runs(env, like)
             values = returns([r for r in runs if r.final == "dense"], checkpoint)
             found[env] = values if values.size else returns(runs, checkpoint, "dense")

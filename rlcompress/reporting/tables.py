@@ -65,8 +65,7 @@ def _each(sweep: Sweep) -> Iterator[Row]:
                 scores = sweep.scores(condition, checkpoint, [env])
                 if not scores:
                     continue
-                dense = sweep.dense(checkpoint, condition)
-                base = {e: v for e, v in dense.items() if e == env}
+                dense = sweep.dense(checkpoint, condition, [env])
                 yield Row(
                     env,
                     condition,
@@ -74,7 +73,7 @@ def _each(sweep: Sweep) -> Iterator[Row]:
                     scores[env].size,
                     estimate(scores, "IQM", sweep.how),
                     float(np.mean(scores[env])),
-                    *_against(condition, scores, base, sweep.how),
+                    *_against(condition, scores, dense, sweep.how),
                     *_sizes(runs, checkpoint),
                 )
 

@@ -124,7 +124,7 @@ def measure(settings: Settings, path: Path) -> None:
     machine, read = machine_record(), counters(gpu=settings.gpu)
     for number, cell in enumerate(cells, 1):
         key = cell.key()
-        if any({name: one.get(name) for name in key} == key for one in done):
+        if any(is_of(one, key) for one in done):
             continue
         row = {**key, "threads": settings.threads, **PROTOCOLS[cell.protocol](cell, arms, read)}
         row["machine"] = {name: machine[name] for name in ("cpu", "cores", "git")}
@@ -141,7 +141,7 @@ def _check_same(settings: Settings) -> None:
     keys = [cell.key() for cell in wanted(settings)]
     now = {"threads": settings.threads, "cpu": machine_record()["cpu"]}
     for row in read_rows(Path(settings.results)):
-        if {name: row.get(name) for name in keys[0]} not in keys:
+        if not any(is_of(row, key) for key in keys):
             continue
         was = {"threads": row["threads"], "cpu": row["machine"]["cpu"]}
         lacking = [name for name in settings.arms if name not in row["arms"]]
@@ -150,6 +150,11 @@ def _check_same(settings: Settings) -> None:
                 f"{settings.results} holds cells of {was['cpu']} with threads={was['threads']} and "
                 f"arms {', '.join(row['arms'])}; ask for the same, or for another results="
             )
+
+
+def is_of(row: dict[str, Any], key: dict[str, Any]) -> bool:
+    """Whether a row of the file is the cell of that key."""
+    return all(row.get(name) == value for name, value in key.items())
 
 
 def append(path: Path, row: dict[str, Any]) -> None:

@@ -138,7 +138,7 @@ def prepare(observation: Observation, observations: npt.ArrayLike) -> AnyArray:
             )
         batch: AnyArray = given[None] if single else given
     else:
-        batch = _normalise(observation, _finite(given))
+        batch = normalise(observation, _finite(given))
         batch = batch[None] if single else batch
     if observation.channels_first and len(observation.shape) == 3:
         batch = batch.transpose(0, 2, 3, 1)
@@ -200,7 +200,8 @@ def _finite(given: npt.NDArray[Any]) -> FloatArray:
     return values
 
 
-def _normalise(observation: Observation, values: FloatArray) -> FloatArray:
+def normalise(observation: Observation, values: FloatArray) -> FloatArray:
+    """float32 observations as the policy sees them; the same where it does not normalise."""
     if observation.mean is None or observation.inv_std is None:
         return values
     shape = observation.shape

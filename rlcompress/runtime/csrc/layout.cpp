@@ -59,19 +59,12 @@ bool shares(const Program& program, const Layout& layout, std::size_t index) {
   });
 }
 
-// Whether the op is a flatten that copies nothing.
-bool is_alias(const Program& program, const Layout& layout, std::size_t index) {
-  const Op& op = program.ops[index];
-  return op.tag == OpTag::Flatten &&
-         layout.storage_of[index + 1] == layout.storage_of[op.inputs[0]];
-}
-
 // Cells for values that only one convolution reads.
 void find_cells(const Program& program, Layout& layout) {
   std::vector<std::size_t> readers(layout.storages.size(), 0);
   for (std::size_t k = 0; k < program.ops.size(); ++k) {
     const Op& op = program.ops[k];
-    if (is_alias(program, layout, k)) continue;
+    if (layout.is_alias(op, k)) continue;
     ++readers[layout.storage_of[op.inputs[0]]];
     if (op.tag == OpTag::Add) ++readers[layout.storage_of[op.inputs[1]]];
   }
@@ -128,7 +121,7 @@ void find_free_orders(const Program& program, Layout& layout) {
     }
     if (op.tag == OpTag::Flatten) {
       // A copy brings the elements into their own order.
-      if (!is_alias(program, layout, k)) groups.fix(output);
+      if (!layout.is_alias(op, k)) groups.fix(output);
       continue;
     }
     if (op.on_bits()) {  // packed, in their own order

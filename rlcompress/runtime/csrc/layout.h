@@ -50,6 +50,10 @@ struct Layout {
 
   const Storage& of(std::size_t value) const { return storages[storage_of[value]]; }
   Storage& of(std::size_t value) { return storages[storage_of[value]]; }
+  // Whether op number `index` is a flatten that copies nothing.
+  bool is_alias(const Op& op, std::size_t index) const {
+    return op.tag == OpTag::Flatten && storage_of[index + 1] == storage_of[op.inputs[0]];
+  }
 };
 
 // Bytes that kernels may read (never use) beyond the end of a value.

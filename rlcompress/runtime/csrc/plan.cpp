@@ -49,10 +49,7 @@ class PlanMaker {
 
   void add_op(std::size_t index) {
     const Op& op = plan_.program.ops[index];
-    if (op.tag == OpTag::Flatten &&
-        plan_.layout.storage_of[index + 1] == plan_.layout.storage_of[op.inputs[0]]) {
-      return;
-    }
+    if (plan_.layout.is_alias(op, index)) return;
     Step step;
     step.tag = op.tag;
     step.window = op.window;

@@ -1,6 +1,7 @@
 """Settings of all tests: one thread per process, and no deadlines, for no test asserts a speed."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -24,3 +25,16 @@ def _empty_logs(tmp_path_factory):
         del os.environ["SB3_LOGDIR"]
     else:
         os.environ["SB3_LOGDIR"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _open_streams():
+    """absl, which some peers bring, closes the stream it logs to once hydra sets up logging.
+
+    It spares the real one; the one of its first import here would be pytest's, and shared.
+    """
+    try:
+        from absl import logging
+    except ImportError:
+        return
+    logging.get_absl_handler().python_handler.stream = sys.__stderr__

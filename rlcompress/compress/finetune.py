@@ -21,6 +21,7 @@ from rlcompress.compress.session import Session
 from rlcompress.compress.settings import FinetuneSettings
 from rlcompress.compress.source import read_model
 from rlcompress.evaluation.rollout import record_spread
+from rlcompress.sb3.checkpoint import replaced_schedules
 from rlcompress.sb3.environments import make_training_env
 from rlcompress.sb3.observations import sample_size
 from rlcompress.sb3.pruning_callback import PruningCallback
@@ -49,6 +50,7 @@ def finetune(session: Session) -> None:
     model.set_random_seed(seed)
     env = make_training_env(plan.spec, _n_envs(model), seed=seed)
     _make_trainable_(model, env, asked)
+    _say_what_is_unread(session)
     pruning, qat = _callbacks(session, model)
     guard = FiniteGuard(_every(total), str(session.directory.path))
     saving = _saving(session, model, pruning, qat, guard)
@@ -111,6 +113,13 @@ def _make_trainable_(model: BaseAlgorithm, env: VecEnv, asked: FinetuneSettings)
     if hasattr(model, "exploration_schedule"):
         dqn.exploration_schedule = ConstantSchedule(dqn.exploration_final_eps)
         dqn.exploration_rate = dqn.exploration_final_eps
+
+
+def _say_what_is_unread(session: Session) -> None:
+    """PPO's clip ranges may be code, which is not run; the learning rate is this method's own."""
+    for name, value in replaced_schedules(session.plan.teacher.path).items():
+        if name != "learning_rate":
+            session.say(f"the zip's {name} is code that is not run; {value} takes its place")
 
 
 def fill_(model: OffPolicyAlgorithm, count: int) -> None:

@@ -51,6 +51,13 @@ _TELLING = {
 _CONSTANT = re.compile(r"ConstantSchedule\(val=([-+0-9.e]+)\)")
 """A schedule that has one value, as a zip says beside the pickled one."""
 
+_HARMLESS: dict[str, float | None] = {
+    "learning_rate": 0.0,
+    "clip_range": 0.2,
+    "clip_range_vf": None,
+}
+"""Settings that may be schedules, and what stands in for one whose code is not run."""
+
 
 def save(model: BaseAlgorithm) -> bytes:
     """The zip of ``model``: without its buffer's size and class, with how it is quantised."""
@@ -112,11 +119,7 @@ def _replaced(data: Mapping[str, Any]) -> dict[str, Any]:
     their Python version, which only training needs.
     """
     custom: dict[str, Any] = {"lr_schedule": None, "exploration_schedule": None}
-    for name, harmless in (("learning_rate", 0.0), ("clip_range", 0.2), ("clip_range_vf", None)):
-        entry = data.get(name)
-        if isinstance(entry, dict):
-            constant = _CONSTANT.fullmatch(str(entry.get("value_schedule")))
-            custom[name] = float(constant[1]) if constant else harmless
+    custom |= _constants(data) | _stand_ins(data)
     for name in ("observation_space", "action_space"):
         custom[name] = _space(data, name)
     if "replay_buffer_class" in data:
@@ -124,6 +127,32 @@ def _replaced(data: Mapping[str, Any]) -> dict[str, Any]:
         custom |= {"buffer_size": SMALL_BUFFER * int(data.get("n_envs", 1))}
         custom |= {"optimize_memory_usage": False}
     return custom
+
+
+def _constants(data: Mapping[str, Any]) -> dict[str, float]:
+    """Schedules that have one value."""
+    said = {name: str(entry.get("value_schedule")) for name, entry in _schedules(data).items()}
+    found = {name: _CONSTANT.fullmatch(text) for name, text in said.items()}
+    return {name: float(match[1]) for name, match in found.items() if match}
+
+
+def _stand_ins(data: Mapping[str, Any]) -> dict[str, float | None]:
+    """What takes the place of the schedules that are not read."""
+    unread = _schedules(data).keys() - _constants(data).keys()
+    return {name: _HARMLESS[name] for name in sorted(unread)}
+
+
+def _schedules(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: data[name] for name in _HARMLESS if isinstance(data.get(name), dict)}
+
+
+def replaced_schedules(path: Path | str) -> dict[str, float | None]:
+    """Schedules in an SB3 zip that ``load`` does not read, with the value that it puts there.
+
+    Raises:
+        ValueError: where the file is not an SB3 zip.
+    """
+    return _stand_ins(_describe(Path(path))[0])
 
 
 class _SpaceReader(pickle.Unpickler):

@@ -247,6 +247,16 @@ def test_fine_tuning_that_ends_before_it_quantises_says_so(zips, tmp_path, capfd
     assert "nothing is quantised: let it begin earlier" in capfd.readouterr().err
 
 
+def test_fine_tuning_says_which_schedule_it_does_not_read(tmp_path, capsys):
+    make_model("PPO", clip_range=lambda left: 0.3 * left).save(tmp_path / "model.zip")
+    arguments = (f"model={tmp_path}/model.zip", "env=Pendulum-v1", "method=finetune", "sparsity=0")
+    short = ("finetune.total_timesteps=200", "quant=false")
+    assert compress_main(tmp_path / "run", *arguments, *SMALL, *short) == 0
+    said = capsys.readouterr().out
+    assert "the zip's clip_range is code that is not run; 0.2 takes its place" in said
+    assert "learning_rate" not in said
+
+
 def test_one_shot(zips, tmp_path):
     arguments = (f"model={zips('DQN')}", "env=CartPole-v1", "sparsity=0.5", "method=oneshot")
     assert compress_main(tmp_path, *arguments, *SMALL) == 0

@@ -8,7 +8,7 @@ from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 
 from rlcompress.quantization.state import is_prepared
 from rlcompress.sb3.actors import actor_of
-from rlcompress.sb3.checkpoint import ENTRY, load, save
+from rlcompress.sb3.checkpoint import ENTRY, load, replaced_schedules, save
 from rlcompress.sb3.quantise import quantise_after_training_
 from rlcompress.sb3.replay import CompactReplayBuffer
 from rlcompress.spec import QuantSpec
@@ -88,6 +88,14 @@ def test_constant_clip_ranges_are_kept(tmp_path):
     PPO("MlpPolicy", "CartPole-v1", n_steps=8, batch_size=8, **ranges).save(tmp_path / "ppo.zip")
     model = load(tmp_path / "ppo.zip")
     assert (model.clip_range(1.0), model.clip_range_vf(1.0)) == (0.05, 0.3)
+    assert replaced_schedules(tmp_path / "ppo.zip") == {}
+
+
+def test_other_schedules_are_named_and_replaced(tmp_path):
+    schedules = {"clip_range": lambda left: 0.3 * left, "learning_rate": lambda left: 1e-3 * left}
+    PPO("MlpPolicy", "CartPole-v1", n_steps=8, batch_size=8, **schedules).save(tmp_path / "ppo.zip")
+    assert replaced_schedules(tmp_path / "ppo.zip") == {"clip_range": 0.2, "learning_rate": 0.0}
+    assert load(tmp_path / "ppo.zip").clip_range(1.0) == 0.2
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"text"])

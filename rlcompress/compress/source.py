@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from rlcompress.quantization.state import is_prepared
 from rlcompress.sb3.actors import actor_of
-from rlcompress.sb3.checkpoint import load
+from rlcompress.sb3.checkpoint import GymReader, load
 from rlcompress.sb3.env_spec import EnvSpec
 from rlcompress.sb3.observations import as_seen
 
@@ -111,19 +111,10 @@ def _broken(path: Path) -> dict[str, str]:
     return found
 
 
-class _Reader(pickle.Unpickler):
-    """Reads what was pickled with ``gym`` as ``gymnasium``, which took over its layout."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "gym" or module.startswith("gym."):
-            module = module.replace("gym", "gymnasium", 1)
-        return super().find_class(module, name)
-
-
 def load_statistics(path: Path, model: BaseAlgorithm) -> VecNormalize:
     """The statistics that a model's observations were normalised with."""
     try:
-        found = _Reader(io.BytesIO(path.read_bytes())).load()
+        found = GymReader(io.BytesIO(path.read_bytes())).load()
     except Exception as error:
         raise ValueError(f"vecnormalize={path} cannot be read: {error}") from None
     if not isinstance(found, VecNormalize):

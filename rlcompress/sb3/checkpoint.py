@@ -119,7 +119,8 @@ def _replaced(data: Mapping[str, Any]) -> dict[str, Any]:
     their Python version, which only training needs.
     """
     custom: dict[str, Any] = {"lr_schedule": None, "exploration_schedule": None}
-    custom |= _constants(data) | _stand_ins(data)
+    schedules = _schedules(data)
+    custom |= schedules | _stand_ins(schedules)
     for name in ("observation_space", "action_space"):
         custom[name] = _space(data, name)
     if "replay_buffer_class" in data:
@@ -129,21 +130,20 @@ def _replaced(data: Mapping[str, Any]) -> dict[str, Any]:
     return custom
 
 
-def _constants(data: Mapping[str, Any]) -> dict[str, float]:
-    """Schedules that have one value."""
-    said = {name: str(entry.get("value_schedule")) for name, entry in _schedules(data).items()}
-    found = {name: _CONSTANT.fullmatch(text) for name, text in said.items()}
-    return {name: float(match[1]) for name, match in found.items() if match}
+def _schedules(data: Mapping[str, Any]) -> dict[str, float | None]:
+    """The one value of each schedule in a zip, None where it does not say that it has one."""
+    found: dict[str, float | None] = {}
+    for name in _HARMLESS:
+        entry = data.get(name)
+        if isinstance(entry, dict):
+            constant = _CONSTANT.fullmatch(str(entry.get("value_schedule")))
+            found[name] = float(constant[1]) if constant else None
+    return found
 
 
-def _stand_ins(data: Mapping[str, Any]) -> dict[str, float | None]:
+def _stand_ins(schedules: Mapping[str, float | None]) -> dict[str, float | None]:
     """What takes the place of the schedules that are not read."""
-    unread = _schedules(data).keys() - _constants(data).keys()
-    return {name: _HARMLESS[name] for name in sorted(unread)}
-
-
-def _schedules(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {name: data[name] for name in _HARMLESS if isinstance(data.get(name), dict)}
+    return {name: _HARMLESS[name] for name, value in schedules.items() if value is None}
 
 
 def replaced_schedules(path: Path | str) -> dict[str, float | None]:
@@ -152,13 +152,14 @@ def replaced_schedules(path: Path | str) -> dict[str, float | None]:
     Raises:
         ValueError: where the file is not an SB3 zip.
     """
-    return _stand_ins(_describe(Path(path))[0])
+    return _stand_ins(_schedules(_describe(Path(path))[0]))
 
 
-class _SpaceReader(pickle.Unpickler):
-    """Reads spaces of ``gym`` as those of ``gymnasium``, which took over their layout."""
+class GymReader(pickle.Unpickler):
+    """Reads what was pickled with ``gym`` as ``gymnasium``, which took over its layout."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """The class of that name, of the package that there is today."""
         if module == "gym" or module.startswith("gym."):
             module = module.replace("gym", "gymnasium", 1)
         return super().find_class(module, name)
@@ -166,7 +167,7 @@ class _SpaceReader(pickle.Unpickler):
 
 def _space(data: Mapping[str, Any], name: str) -> Any:
     try:
-        return _SpaceReader(io.BytesIO(base64.b64decode(data[name][":serialized:"]))).load()
+        return GymReader(io.BytesIO(base64.b64decode(data[name][":serialized:"]))).load()
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"cannot read the {name} in this zip ({reason})") from None

@@ -2,12 +2,12 @@
 
 Networks of reinforcement learning end in one value or a few actions. A product with so narrow a
 matrix is a call of its own that mostly waits for memory; as a loop it joins the activations around
-it.
+it. Where rounding was asked for, wide products and convolutions multiply bfloat16.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,11 +21,16 @@ _WIDE = 64
 def rewrites(*, on_cpu: bool, bfloat16: bool = False) -> Mapping[Any, Callable[..., Any]]:
     """What ``make_fx`` replaces, by operation; products stay whole on other devices than CPUs.
 
-    ``bfloat16`` rounds both factors of wide products, and the product, to 8 bits of precision.
+    ``bfloat16`` rounds both factors of wide products and of convolutions, and what they give, to 8
+    bits of precision.
     """
-    found: dict[Any, Callable[..., Any]] = {torch.ops.aten.addmm.default: _product_and_sum}
+    aten = torch.ops.aten
+    found: dict[Any, Callable[..., Any]] = {aten.addmm.default: _product_and_sum}
     if on_cpu:
-        found[torch.ops.aten.mm.default] = _rounded_product if bfloat16 else _product
+        found[aten.mm.default] = _rounded_product if bfloat16 else _product
+    if on_cpu and bfloat16:
+        found[aten.convolution.default] = _rounded_convolution
+        found[aten.convolution_backward.default] = _rounded_convolution_backward
     return found
 
 
@@ -53,3 +58,31 @@ def _rounded_product(x: torch.Tensor, y: torch.Tensor) -> Any:
     if x.dtype != torch.float32 or min(*x.shape, y.shape[1]) < _WIDE:
         return _product(x, y)
     return torch.mm(x.bfloat16(), y.bfloat16()).float()
+
+
+def _rounded_convolution(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, *how: Any
+) -> Any:
+    if x.dtype != torch.float32:
+        return NotImplemented
+    result = torch.convolution(x.bfloat16(), weight.bfloat16(), None, *how).float()
+    return result if bias is None else result + bias.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def _rounded_convolution_backward(
+    gradient: torch.Tensor,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias_sizes: Sequence[int] | None,
+    *how: Any,
+) -> Any:
+    if gradient.dtype != torch.float32:
+        return NotImplemented
+    *geometry, (of_x, of_weight, of_bias) = how
+    factors = (gradient.bfloat16(), x.bfloat16(), weight.bfloat16())
+    wanted = [of_x, of_weight, False]
+    found = torch.ops.aten.convolution_backward(*factors, None, *geometry, wanted)
+    to_x, to_weight = (part if part is None else part.float() for part in found[:2])
+    # The bias has no factors to round: its gradient is a sum, and stays one of float32.
+    to_bias = gradient.sum([0, *range(2, gradient.ndim)]) if of_bias else None
+    return to_x, to_weight, to_bias

@@ -49,3 +49,45 @@ def test_wide_products_are_rounded_where_asked():
     narrower, z = factors(64, 80, 63)
     graph, _ = traced(narrower, z, on_cpu=True, bfloat16=True)
     assert torch.equal(graph(narrower, z), narrower @ z)
+
+
+def convolved(weight, bias, x):
+    """A convolution of images with a stride, and the gradients of its parameters and images."""
+    leaves = [part.detach().requires_grad_() for part in (weight, bias, x)]
+    result = torch.nn.functional.conv2d(leaves[2], leaves[0], leaves[1], stride=2, padding=1)
+    return result, *torch.autograd.grad(result.square().sum(), leaves)
+
+
+def images():
+    """Weights, biases and images."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((6, 4, 3, 3), (6,), (5, 4, 9, 9))
+    return tuple(torch.randn(shape, generator=generator) for shape in shapes)
+
+
+def test_convolutions_multiply_rounded_factors_where_asked():
+    arguments = images()
+    graph = make_fx(convolved, rewrites(on_cpu=True, bfloat16=True))(*arguments)
+    found, exact = graph(*arguments), convolved(*arguments)
+    weight, bias, x = arguments
+    product = torch.nn.functional.conv2d(x.bfloat16(), weight.bfloat16(), stride=2, padding=1)
+    assert torch.equal(found[0], product.float() + bias.reshape(-1, 1, 1))
+    for rounded, full in zip(found, exact, strict=True):
+        assert rounded.dtype == torch.float32 and rounded.shape == full.shape
+        assert not torch.equal(rounded, full)
+        assert (rounded - full).norm() < 0.01 * full.norm()
+
+
+@pytest.mark.parametrize("how", [{"on_cpu": True}, {"on_cpu": False, "bfloat16": True}])
+def test_convolutions_stay_as_they_are_elsewhere(how):
+    arguments = images()
+    graph = make_fx(convolved, rewrites(**how))(*arguments)
+    for same, full in zip(graph(*arguments), convolved(*arguments), strict=True):
+        assert torch.equal(same, full)
+
+
+def test_convolutions_of_doubles_are_not_rounded():
+    arguments = tuple(part.double() for part in images())
+    graph = make_fx(convolved, rewrites(on_cpu=True, bfloat16=True))(*arguments)
+    for same, full in zip(graph(*arguments), convolved(*arguments), strict=True):
+        assert torch.equal(same, full)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+
 from rlcompress.training.errors import Interrupted
 
 Handler = Callable[[int, Any], Any] | int | None
@@ -57,10 +59,12 @@ def caught_signals(say: Callable[[str], None]) -> Iterator[StopRequest]:
     request = StopRequest(say)
     # Only the main thread may set handlers; elsewhere signals keep their meaning.
     if threading.current_thread() is threading.main_thread():
+        # A signal may arrive while torch watches a call for Python to compile: not for this.
+        receive = torch.compiler.disable(request._receive)  # type: ignore[no-untyped-call]
         for name in NAMES:
             number = getattr(signal, name, None)
             if number is not None:
-                request._before[number] = signal.signal(number, request._receive)
+                request._before[number] = signal.signal(number, receive)
     try:
         yield request
     finally:

@@ -3,6 +3,7 @@ import pickle
 import signal
 
 import pytest
+import torch
 
 from rlcompress.training.errors import Interrupted
 from rlcompress.training.signals import caught_signals
@@ -55,3 +56,27 @@ def test_an_interruption_travels_between_processes():
     """From a worker to the sweep; a class whose arguments pickle does not know would be lost."""
     found = pickle.loads(pickle.dumps(Interrupted(signal.SIGTERM, "saved")))
     assert (str(found), found.code) == ("saved (SIGTERM)", 143)
+
+
+def test_a_signal_within_a_compiled_call_is_not_compiled():
+    """What torch.compile runs is watched for Python to compile, and a handler runs in its midst."""
+    said = []
+
+    def say(line):
+        # A generator cannot be compiled, and what prints lines is full of them.
+        said.append("".join(character for character in line))
+
+    def doubled(x):
+        return 2 * x
+
+    def watched(x):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return doubled(x)
+
+    # Run as it is, like the frames that lie between the call and what it compiles.
+    torch._dynamo.eval_frame.skip_code(watched.__code__)
+    with caught_signals(say) as stop:
+        found = torch.compile(watched, backend="eager", fullgraph=True)(torch.ones(2))
+        assert stop.number == signal.SIGTERM
+    assert len(said) == 1
+    assert found.tolist() == [2, 2]

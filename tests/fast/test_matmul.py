@@ -69,6 +69,8 @@ def test_a_cache_that_cannot_be_written_loses_nothing_else(tmp_path, monkeypatch
 def test_by_hand():
     matmul.apply_("onednn")
     assert torch.get_float32_matmul_precision() == "medium"
+    matmul.apply_("bf16")  # Rounds in the compiled update alone.
+    assert torch.get_float32_matmul_precision() == "highest"
     with pytest.raises(ValueError, match="matmul must be auto or one of default, onednn, bf16"):
         matmul.apply_("mkl")
 

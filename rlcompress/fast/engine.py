@@ -17,6 +17,7 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from rlcompress.fast.capture import Captured
+from rlcompress.fast.denormals import smallest_as_zero
 from rlcompress.fast.networks import grid_rows
 from rlcompress.fast.products import rewrites
 from rlcompress.fast.update import Batch, Inputs, Result, Update
@@ -63,7 +64,7 @@ class Engine:
         fresh = [self._current_grids(), self._numbers(variant), *_tensors(batch)]
         flat = [*self._lasting, *fresh]
         step = self._step(variant, batch, flat)
-        with torch.no_grad():
+        with torch.no_grad(), smallest_as_zero(here=self.options.compiled):
             losses, *gradients = step(*flat)
         if gradients:
             parameters = update.acting_block().parameters

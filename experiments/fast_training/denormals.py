@@ -1,8 +1,8 @@
 """What an update costs where Adam's moments are too small for float32's full precision.
 
-From the repository's root: ``python experiments/fast_training/denormals.py``. DQN on Pong, updates
-of one batch each; before every update the moments are set to 3e-39, where those of weights end up
-whose gradients have been 1e-20 or zero for long, or are left as they are.
+From the repository's root: ``python experiments/fast_training/denormals.py``. Updates of one batch
+each; before every update the moments are set to 3e-39, where those of weights end up whose
+gradients have been 1e-20 or zero for long, or are left as they are.
 """
 
 from __future__ import annotations
@@ -22,31 +22,33 @@ from rlcompress.bench.training_worker import Task, build
 RESULTS = Path(__file__).parent / "results" / "denormals.json"
 STEPS, UPDATES = 400, 40
 SMALL = 3e-39
+ENVIRONMENTS = ("PongNoFrameskip-v4", "HalfCheetah-v4")
+CONTENDERS = (("sb3", False, False), ("fast, not as zero", True, False), ("fast", True, True))
+"""Name, whether the update is compiled, whether it takes small numbers as zero."""
 
 
 def main() -> None:
     """Time SB3, and the compiled update with and without taking them as zero; keep the medians."""
     torch.set_num_threads(1)
     found = {}
-    for name, fast, flush in (
-        ("sb3", False, False),
-        ("fast, not as zero", True, False),
-        ("fast", True, True),
-    ):
-        unused = mock.patch("rlcompress.fast.engine.smallest_as_zero", lambda **_: nullcontext())
-        with nullcontext() if flush else unused:
-            model = trained(fast=fast)
-            for small in (False, True):
-                row = f"{name}, moments of {SMALL if small else 'training'}"
-                found[row] = round(1000 * median_s(model, small=small), 1)
-                print(f"{row}: {found[row]} ms per update", flush=True)
+    for env in ENVIRONMENTS:
+        for name, fast, flush in CONTENDERS:
+            unused = mock.patch(
+                "rlcompress.fast.engine.smallest_as_zero", lambda **_: nullcontext()
+            )
+            with nullcontext() if flush else unused:
+                model = trained(env, fast=fast)
+                for small in (False, True):
+                    row = f"{env}, {name}, moments of {SMALL if small else 'training'}"
+                    found[row] = round(1000 * median_s(model, small=small), 1)
+                    print(f"{row}: {found[row]} ms per update", flush=True)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def trained(*, fast: bool) -> Any:
+def trained(env: str, *, fast: bool) -> Any:
     """A model some updates old."""
     task = Task(
-        "PongNoFrameskip-v4",
+        env,
         fast=fast,
         matmul="default",
         compressed=False,

@@ -62,14 +62,21 @@ def trained(env: str, *, fast: bool) -> Any:
     return model
 
 
+def optimizers(model: Any) -> list[Any]:
+    """The optimizers of SAC's actor and critics, or DQN's one."""
+    parts = (model.policy, getattr(model, "actor", None), getattr(model, "critic", None))
+    return [part.optimizer for part in parts if hasattr(part, "optimizer")]
+
+
 def median_s(model: Any, *, small: bool) -> float:
     """Seconds per update."""
     took = []
     for _ in range(UPDATES):
         if small:
-            for state in model.policy.optimizer.state.values():
-                state["exp_avg"].fill_(SMALL)
-                state["exp_avg_sq"].fill_(SMALL)
+            for optimizer in optimizers(model):
+                for state in optimizer.state.values():
+                    state["exp_avg"].fill_(SMALL)
+                    state["exp_avg_sq"].fill_(SMALL)
         began = time.perf_counter()
         model.train(1, model.batch_size)
         took.append(time.perf_counter() - began)

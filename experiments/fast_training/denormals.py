@@ -34,7 +34,7 @@ def main() -> None:
     for env in ENVIRONMENTS:
         for name, fast, flush in CONTENDERS:
             unused = mock.patch(
-                "rlcompress.fast.engine.smallest_as_zero", lambda **_: nullcontext()
+                "rlcompress.fast.engine.smallest_as_zero", lambda: lambda step: step
             )
             with nullcontext() if flush else unused:
                 model = trained(env, fast=fast)

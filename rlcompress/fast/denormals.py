@@ -13,13 +13,13 @@ import torch
 
 
 @contextmanager
-def smallest_as_zero(*, here: bool = True) -> Iterator[None]:
-    """Within, this thread takes numbers below 1.2e-38 as zero, unless ``here`` is False.
+def smallest_as_zero() -> Iterator[None]:
+    """Within, this thread takes numbers below 1.2e-38 as zero; also wraps functions.
 
     Not where torch computes with several threads: the others would go on with them, or not,
     depending on when they were started.
     """
-    if not here or torch.get_num_threads() > 1 or is_on():
+    if torch.get_num_threads() > 1 or is_on():
         yield
         return
     torch.set_flush_denormal(True)

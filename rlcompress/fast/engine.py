@@ -64,7 +64,7 @@ class Engine:
         fresh = [self._current_grids(), self._numbers(variant), *_tensors(batch)]
         flat = [*self._lasting, *fresh]
         step = self._step(variant, batch, flat)
-        with torch.no_grad(), smallest_as_zero(here=self.options.compiled):
+        with torch.no_grad():
             losses, *gradients = step(*flat)
         if gradients:
             parameters = update.acting_block().parameters
@@ -145,7 +145,7 @@ class Engine:
             compiled(*(tensor.clone() for tensor in flat))
         if not on_cpu and self.options.cuda_graphs:
             compiled = Captured(compiled, flat, lasting=len(self._lasting))
-        return compiled
+        return smallest_as_zero()(compiled) if on_cpu else compiled
 
     def _flat_step(self, variant: str, like: Batch) -> Step:
         update = self.update

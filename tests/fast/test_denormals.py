@@ -26,9 +26,12 @@ def test_they_are_zero_within_alone():
     assert not is_on()
 
 
-def test_not_where_they_were_not_asked_to_be_or_threads_would_differ():
-    with smallest_as_zero(here=False):
-        assert not is_on()
+def test_within_a_function_alone():
+    assert smallest_as_zero()(is_on)()
+    assert not is_on()
+
+
+def test_not_where_threads_would_differ():
     torch.set_num_threads(2)
     with smallest_as_zero():
         assert not is_on()

@@ -4,6 +4,7 @@
 
 A row holds what the figures and ``python -m rlcompress.report`` read of a run: its command, its
 summary and the returns of all its evaluations. Weights, artifacts and logs stay where they are.
+Rows that the file has of runs which are not in the directory stay: seeds may be trained elsewhere.
 """
 
 from __future__ import annotations
@@ -61,16 +62,19 @@ def unpacked(packed: Path) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Pack, beside the file and renamed."""
+    """Pack into what the file has, beside it and renamed."""
     inputs = read_runs(sys.argv[1])
     for item in inputs.skipped:
         print(f"left out: {item.name}: {item.reason}")
     target = Path(sys.argv[2])
     target.parent.mkdir(parents=True, exist_ok=True)
+    there = target.read_text().splitlines() if target.exists() else []
+    rows = {row["run"]: row for row in map(json.loads, there)}
+    rows |= {run.name: pack(run) for run in inputs.runs}
     beside = target.with_suffix(".tmp")
-    beside.write_text("".join(f"{json.dumps(pack(run))}\n" for run in inputs.runs))
+    beside.write_text("".join(f"{json.dumps(rows[name])}\n" for name in sorted(rows)))
     os.replace(beside, target)
-    print(f"{target}: {len(inputs.runs)} runs, {target.stat().st_size // 1000} KB")
+    print(f"{target}: {len(rows)} runs, {target.stat().st_size // 1000} KB")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,17 @@ for seed in 0 1 2; do
   done
 done
 
+# The other allocations, from the same beginnings; Erdos-Renyi's runs and the dense one are there.
+train +experiment=paper_mujoco variant=none sparsity=0.98,0.99 allocation=global,uniform \
+  env=HalfCheetah-v4 seed=0 sac.total_timesteps=200000 matmul=bf16 \
+  hydra.sweep.dir="$runs/allocations" trunks="$runs/mujoco/trunks" \
+  'hydra.sweep.subdir=${env}/${allocation}/${sparsity}/${seed}'
+for sparsity in 0.0 0.98 0.99; do
+  copy=$runs/allocations/HalfCheetah-v4/erdos_renyi/$sparsity
+  mkdir -p "$copy"
+  cp -rT "$runs/mujoco/HalfCheetah-v4/none/$sparsity/0" "$copy/0"
+done
+
 # Twice the published updates per step, a smaller buffer and earlier copies of the target: at 10 M
 # steps the published values learn, at 240 000 they do not.
 train +experiment=paper_atari_cnn variant=none,int8 sparsity=0,0.9 env=PongNoFrameskip-v4 seed=0 \
@@ -25,8 +36,13 @@ train +experiment=paper_atari_cnn variant=none,int8 sparsity=0,0.9 env=PongNoFra
   dqn_atari.exploration_fraction=0.2 eval_freq=24000 eval_episodes=5 final_episodes=10 \
   matmul=bf16 hydra.sweep.dir="$runs/atari_cnn"
 
+train +experiment=paper_atari_resnet budget=quick variant=none,int8 sparsity=0,0.9 \
+  env=PongNoFrameskip-v4 seed=0 eval_freq=4000 matmul=bf16 hydra.sweep.dir="$runs/atari_resnet"
+
 for env in Hopper-v4 HalfCheetah-v4 Swimmer-v4; do
   collect mujoco/$env
 done
+collect allocations/HalfCheetah-v4
 collect atari_cnn/PongNoFrameskip-v4
+collect atari_resnet/PongNoFrameskip-v4
 .venv/bin/python experiments/paper/figures.py

@@ -1,9 +1,10 @@
-"""Prints the packed results as Markdown tables: a row per sparsity, a table per environment.
+"""Prints the packed results as Markdown tables: a table per environment and folder.
 
     python experiments/paper/table.py [<folder of packed results> ...]
 
 Without a folder, all of ``results/``. Returns are means over seeds of a run's final episodes, with
-the lowest and highest seed where there are several. ``after T`` and ``best`` are the mean and the
+the lowest and highest seed where there are several. ``of dense`` is 1 + (x - dense) / abs(dense),
+so that better is larger where returns are below 0. ``after T`` and ``best`` are the mean and the
 best of the evaluations from where a run and its quantised twin part. Bytes are those of the stored
 ``.rlc``.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from collect import unpacked
 
+from rlcompress.evaluation.statistics import normalise
 from rlcompress.reporting.inputs import read_runs
 from rlcompress.reporting.pairs import best_after
 from rlcompress.reporting.run import Run
@@ -51,7 +53,7 @@ def row(sweep: Sweep, env: str, condition: Condition, runs: tuple[Run, ...]) -> 
     after = [value for run in runs if (value := mean_after(run, run.total_timesteps)) is not None]
     dense = sweep.dense(like=condition).get(env)
     last = [result.return_mean for result in results]
-    kept = "" if dense is None else f"{100 * np.mean(last) / np.mean(dense):.0f} %"
+    kept = "" if dense is None else f"{100 * np.mean(normalise(last, np.mean(dense))):.0f} %"
     return [
         f"{condition.sparsity:g}",
         runs[0].allocation if condition.sparsity else "",
@@ -66,10 +68,10 @@ def row(sweep: Sweep, env: str, condition: Condition, runs: tuple[Run, ...]) -> 
     ]
 
 
-def lines(sweep: Sweep) -> Iterator[str]:
-    """Every environment's table."""
+def lines(sweep: Sweep, name: str) -> Iterator[str]:
+    """Every environment's table, headed by its name and that of the results."""
     for env in sweep.environments:
-        yield f"\n**{env}**\n"
+        yield f"\n**{env}, {name}**\n"
         yield f"| {' | '.join(COLUMNS)} |"
         yield f"|{'---|' * len(COLUMNS)}"
         for condition, runs in sweep.of(env).items():
@@ -81,7 +83,7 @@ def main() -> None:
     folders = [Path(name) for name in sys.argv[1:]] or sorted((HERE / "results").iterdir())
     for packed in folders:
         with unpacked(packed) as folder:
-            print(*lines(Sweep(read_runs(str(folder)).runs)), sep="\n")
+            print(*lines(Sweep(read_runs(str(folder)).runs), packed.name), sep="\n")
 
 
 if __name__ == "__main__":

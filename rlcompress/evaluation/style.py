@@ -9,6 +9,7 @@ Draws no data.
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,9 @@ PIXELS_PER_INCH = 72
 
 LETTER, HANDLE = 6.4, 40.0
 """Width of a letter of a legend, and of what stands before its text."""
+
+TITLE_LETTER = 9.5
+"""Width of a panel for each letter of a title's line, what is left of the axes included."""
 
 PANEL = (410, 310)
 """Width and height of one panel; at a phone's width its text is still readable."""
@@ -107,12 +111,16 @@ def tidy(axes: Any, *, grid: str = "y") -> None:
 
 
 def legend_above(axes: Any, title: str, columns: int = 4) -> None:
-    """The legend in rows above the axes, in as many columns as fit, and the title above it."""
+    """The legend in rows above the axes, in as many columns as fit, and the title above it.
+
+    A title that is too long for one line has several.
+    """
     handles, labels = axes.get_legend_handles_labels()
     longest = max(map(len, labels), default=0)
     columns = max(1, min(columns, int(axes.figure.bbox.width / (LETTER * longest + HANDLE))))
     rows = -(-len(handles) // columns)
-    axes.set_title(title, pad=12 + 17 * rows)
+    lines = textwrap.wrap(title, int(axes.figure.bbox.width / TITLE_LETTER))
+    axes.set_title("\n".join(lines), pad=12 + 17 * rows)
     if handles:
         # Matplotlib fills columns first; people read rows.
         order = [i for c in range(columns) for i in range(c, len(handles), columns)]

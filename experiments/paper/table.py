@@ -53,7 +53,8 @@ def row(sweep: Sweep, env: str, condition: Condition, runs: tuple[Run, ...]) -> 
     after = [value for run in runs if (value := mean_after(run, run.total_timesteps)) is not None]
     dense = sweep.dense(like=condition).get(env)
     last = [result.return_mean for result in results]
-    kept = "" if dense is None else f"{100 * np.mean(normalise(last, np.mean(dense))):.0f} %"
+    level = 0.0 if dense is None else float(np.mean(dense))
+    kept = f"{100 * np.mean(normalise(last, level)):.0f} %" if level else ""
     return [
         f"{condition.sparsity:g}",
         runs[0].allocation if condition.sparsity else "",

@@ -65,13 +65,24 @@ class Job:
 
 VARIANTS, EVERY = ("none", "int8", "weights"), 10_000
 MUJOCO, ATARI = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99), (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+
+
+def _atari(name: str, steps_per_s: float, step_s: float) -> Grid:
+    """A grid whose evaluations are 20 games and whose runs evaluate eight models at their end.
+
+    Games are 3,400 steps of ``step_s`` seconds: the middle of what policies that hold their ground
+    take.
+    """
+    evaluation_s = 20 * 3_400 * step_s
+    return Grid(name, ATARI, 4, 5, 10_000_000, steps_per_s, evaluation_s, 8 * evaluation_s)
+
+
 GRIDS = (
     # SAC: 118 steps/s pruned and quantised, 126 dense; an evaluation is that of HalfCheetah.
     Grid("paper_mujoco", MUJOCO, 6, 10, 1_000_000, 120.0, 7.1, 75.0),
-    # DQN on Pong. An evaluation is 20 games of 3,400 steps, the middle of what policies that hold
-    # their ground take, at 2.0 ms (NatureCNN) and 14.6 ms (residual network) each; 8 kept models.
-    Grid("paper_atari_cnn", ATARI, 4, 5, 10_000_000, 109.0, 136.0, 1_090.0),
-    Grid("paper_atari_resnet", ATARI, 4, 5, 10_000_000, 12.0, 993.0, 7_940.0),
+    # DQN on Pong, NatureCNN and the residual network.
+    _atari("paper_atari_cnn", steps_per_s=109.0, step_s=0.0020),
+    _atari("paper_atari_resnet", steps_per_s=12.0, step_s=0.0146),
 )
 
 

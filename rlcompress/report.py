@@ -29,7 +29,7 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     if settings.runs is None:
         raise ValueError("runs is missing: runs=<run directory, sweep directory or glob>")
     # Imported here: matplotlib and scipy take a second, and --help needs neither.
-    from rlcompress.evaluation.statistics import Bootstrap
+    from rlcompress.evaluation.resampling import Bootstrap
     from rlcompress.reporting.inputs import read_runs
     from rlcompress.reporting.report import Request, make_report
 

@@ -72,7 +72,7 @@ def _describe(
     say: Callable[[str], None],
 ) -> None:
     if plan.settings.resume:
-        for change in directory.changes():
+        for change in directory.note_changes():
             say(f"results may differ from here on: {change}")
         directory.continue_(command)
     else:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rlcompress.evaluation.statistics import ENOUGH_RUNS, Bootstrap, FloatArray
+from rlcompress.evaluation.resampling import ENOUGH_RUNS, Bootstrap, FloatArray
 
 
 @dataclass(frozen=True)

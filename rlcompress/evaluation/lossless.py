@@ -4,29 +4,29 @@ A difference is (compressed mean - dense mean) / abs(dense mean) of one environm
 these over environments. ``lossless``: the lower bound of its bootstrap interval lies above minus
 the margin, 10 % for one environment and 5 % for several pooled. ``lossy``: the upper bound lies
 below it, so that more runs would not help. Otherwise ``undecided``, with the runs that would decide
-it if means and deviations stayed as they are. "No significant difference" is never called lossless:
-few runs would make everything so.
+it, with a probability of 80 %, if means and deviations stayed as they are. "No significant
+difference" is never called lossless: few runs would make everything so.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
-from rlcompress.evaluation.statistics import (
+from rlcompress.evaluation.resampling import (
     ENOUGH_RUNS,
     Bootstrap,
     FloatArray,
+    IntArray,
     Interval,
-    Scores,
-    interval,
-    normalise,
+    interval_of_drawn,
+    quantiles_to_decide,
 )
+from rlcompress.evaluation.statistics import Scores, normalise
 
 Verdict = Literal["lossless", "lossy", "undecided"]
 
@@ -37,9 +37,9 @@ MARGIN, POOLED_MARGIN = 0.10, 0.05
 class Comparison:
     """Compressed against dense: the relative ``difference``, its interval, and what follows.
 
-    ``runs_needed`` is how many runs per environment and side would decide it (None where it is
-    decided, or where no number would: the difference lies on the margin, or there is no deviation
-    to judge by).
+    ``runs_needed`` is how many runs per environment and side would probably decide it (None where
+    it is decided, or where no number would: the difference lies on the margin, or there is no
+    deviation to judge by).
     """
 
     difference: float
@@ -54,19 +54,26 @@ class Comparison:
             return self.verdict
         if self.runs_needed is None:
             return "undecided"
-        return f"undecided ({self.runs_needed:,} runs each would decide)"
+        return f"undecided ({self.runs_needed:,} runs each would probably decide)"
 
 
 def compare(
-    compressed: Scores, dense: Scores, *, margin: float | None = None, how: Bootstrap | None = None
+    compressed: Scores,
+    dense: Scores,
+    *,
+    margin: float | None = None,
+    twins: Collection[str] = (),
+    how: Bootstrap | None = None,
 ) -> Comparison:
     """Test whether ``compressed`` loses nothing against ``dense``, over the tasks in both.
 
     ``margin`` defaults to 10 % for one task and 5 % for several. Runs are resampled within each
-    task and side; a resample's dense mean is also what it is normalised by.
+    task and side, except for the tasks in ``twins``: there the runs at one position share their
+    seed, and so their beginning, and are drawn together. A resample's dense mean is also what it is
+    normalised by.
 
     Raises:
-        ValueError: where no task is in both, or a dense mean is zero.
+        ValueError: where no task is in both, a dense mean is zero, or twins are not as many.
     """
     tasks = [task for task in dense if task in compressed]
     if not tasks:
@@ -74,60 +81,93 @@ def compare(
     how = how or Bootstrap()
     if margin is None:
         margin = MARGIN if len(tasks) == 1 else POOLED_MARGIN
-    ours = [np.asarray(compressed[task], dtype=np.float64) for task in tasks]
-    theirs = [np.asarray(dense[task], dtype=np.float64) for task in tasks]
-    difference = float(_difference([*ours, *theirs]))
+    sides = [_Sides.of(task, compressed, dense, task in twins) for task in tasks]
+    drawn = _Difference(tuple(sides))
+    sizes = [size for side in sides for size in side.sizes]
+    difference = float(drawn([np.arange(size) for size in sizes]))
     if not math.isfinite(difference):
         raise ValueError("returns must be finite and dense means not 0 to compare with them")
-    found = interval([*ours, *theirs], _difference, how)
+    found = interval_of_drawn(sizes, drawn, how)
     verdict = _verdict(found, margin)
-    runs = (sum(sample.size for sample in ours), sum(sample.size for sample in theirs))
     needed = None
     if verdict == "undecided":
-        needed = runs_needed(ours, theirs, margin=margin, level=how.level)
+        needed = _runs_needed(sides, difference + margin, how.level)
         if needed is not None and found is not None:
             # These runs did not decide it, whatever the normal approximation says.
-            needed = max(needed, 1 + max(sample.size for sample in [*ours, *theirs]))
+            needed = max(needed, 1 + max(sizes))
+    runs = (sum(len(side.ours) for side in sides), sum(len(side.theirs) for side in sides))
     return Comparison(difference, margin, runs, found, verdict, needed)
 
 
-def runs_needed(
-    ours: Sequence[FloatArray], theirs: Sequence[FloatArray], *, margin: float, level: float = 0.95
-) -> int | None:
-    """Runs per task and side at which the interval would no longer hold the margin.
+@dataclass(frozen=True)
+class _Sides:
+    """One task: the returns of both sides; ``together``: run by run of the same seed."""
 
-    n = (z / d)^2 mean over tasks of (s_ours^2 + s_theirs^2), divided by the number of tasks: d is
-    the distance of the difference from minus the margin, s are the runs' deviations as parts of
-    the dense mean, z the normal quantile of ``level``. At least ``ENOUGH_RUNS``.
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+    together: bool
+
+    @classmethod
+    def of(cls, task: str, compressed: Scores, dense: Scores, together: bool) -> _Sides:
+        found = cls(tuple(map(float, compressed[task])), tuple(map(float, dense[task])), together)
+        if together and len(found.ours) != len(found.theirs):
+            raise ValueError(
+                f"{task}: twins must be as many on both sides, got {len(found.ours)} compressed "
+                f"and {len(found.theirs)} dense runs"
+            )
+        return found
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Runs to draw from, once for both sides or for each."""
+        return (len(self.ours),) if self.together else (len(self.ours), len(self.theirs))
+
+    def variance(self) -> float:
+        """Of (mean of ours) / (mean of theirs) times the runs of a side, to first order."""
+        ours, theirs = np.array(self.ours), np.array(self.theirs)
+        part = np.mean(ours) / np.mean(theirs) * theirs
+        if self.together:
+            found = np.var(ours - part, ddof=1)
+        else:
+            found = np.var(ours, ddof=1) + np.var(part, ddof=1)
+        return float(found / np.mean(theirs) ** 2)
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """Mean over tasks of the relative difference of the runs drawn."""
+
+    sides: tuple[_Sides, ...]
+
+    def __call__(self, drawn: Sequence[IntArray]) -> FloatArray:
+        relative, left = [], iter(drawn)
+        for side in self.sides:
+            ours = next(left)
+            theirs = ours if side.together else next(left)
+            base = np.array(side.theirs)[theirs].mean(axis=-1)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                mean = np.array(side.ours)[ours].mean(axis=-1)
+                relative.append((mean - base) / np.abs(base))
+        return np.asarray(np.mean(relative, axis=0))
+
+
+def _runs_needed(sides: Sequence[_Sides], distance: float, level: float) -> int | None:
+    """Runs per task and side with which the interval excludes the margin with ``POWER``.
+
+    n = ((z_level + z_power) / distance)^2 mean over tasks of v, divided by the number of tasks:
+    ``distance`` is that of the difference from minus the margin, v the variance of one run's (or
+    one pair of twins') relative difference. At least ``ENOUGH_RUNS``.
     """
-    if any(sample.size < 2 for sample in [*ours, *theirs]):
+    if any(size < 2 for side in sides for size in side.sizes) or distance == 0:
         return None
-    distance = float(_difference([*ours, *theirs])) + margin
-    variances = [
-        (np.var(our, ddof=1) + np.var(their, ddof=1)) / np.mean(their) ** 2
-        for our, their in zip(ours, theirs, strict=True)
-    ]
-    if distance == 0:
-        return None
-    z = float(stats.norm.ppf(0.5 + level / 2))
-    runs = (z / distance) ** 2 * float(np.mean(variances)) / len(variances)
+    variance = float(np.mean([side.variance() for side in sides])) / len(sides)
+    runs = (quantiles_to_decide(level) / distance) ** 2 * variance
     return max(ENOUGH_RUNS, math.ceil(runs))
 
 
 def normalised(scores: Scores, dense: Mapping[str, float]) -> dict[str, FloatArray]:
     """The scores of the tasks that have a dense mean, as parts of it."""
     return {task: normalise(runs, dense[task]) for task, runs in scores.items() if task in dense}
-
-
-def _difference(samples: Sequence[FloatArray]) -> FloatArray:
-    """Mean over tasks; the first half of the samples is compressed, the second dense."""
-    half = len(samples) // 2
-    relative = []
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for ours, theirs in zip(samples[:half], samples[half:], strict=True):
-            base = theirs.mean(axis=-1)
-            relative.append((ours.mean(axis=-1) - base) / np.abs(base))
-    return np.asarray(np.mean(relative, axis=0))
 
 
 def _verdict(found: Interval | None, margin: float) -> Verdict:

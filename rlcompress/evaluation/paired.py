@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
-from rlcompress.evaluation.statistics import (
+from rlcompress.evaluation.resampling import (
     ENOUGH_RUNS,
     Bootstrap,
     FloatArray,
     Interval,
     interval,
+    quantiles_to_decide,
 )
 
 Pairs = Mapping[str, Mapping[int, FloatArray]]
@@ -37,7 +37,8 @@ class Paired:
     """How ours differ from theirs: the mean over environments of the mean over seeds.
 
     ``p`` is the two-sided sign-flip test's; ``seeds_needed`` how many per environment would decide
-    it if means and deviations stayed as they are (None where it is decided or none would).
+    it with probability ``POWER`` if means and deviations stayed as they are (None where it is
+    decided or none would).
     """
 
     difference: float
@@ -111,11 +112,11 @@ def _mean_of_means(samples: object) -> FloatArray:
 
 
 def _seeds_needed(samples: list[FloatArray], level: float) -> int | None:
-    """Seeds per environment at which interval and sign flips would no longer allow 0."""
+    """Seeds per environment at which interval and sign flips would probably exclude 0."""
     difference = float(np.mean([sample.mean() for sample in samples]))
     if difference == 0 or any(sample.size < 2 for sample in samples):
         return None
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = quantiles_to_decide(level)
     variance = float(np.mean([np.var(sample, ddof=1) for sample in samples])) / len(samples)
     # Even if all seeds agree, the sign-flip test's p is no smaller than 2 / 2**seeds.
     agreeing = math.ceil((1 - math.log2(1 - level)) / len(samples))

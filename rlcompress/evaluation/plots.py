@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from rlcompress.evaluation.statistics import Estimate, FloatArray
+from rlcompress.evaluation.resampling import FloatArray
+from rlcompress.evaluation.statistics import Estimate
 from rlcompress.evaluation.style import colour, keep_labels_apart, legend_above, tidy
 
 _REFERENCE_STYLES = ((0, (4, 3)), (0, (1, 2)), (0, (8, 2, 1, 2)))
@@ -146,12 +147,18 @@ def aggregate_estimates(
 
 
 def performance_profiles(
-    axes: Any, thresholds: FloatArray, profiles: Sequence[tuple[str, str, FloatArray]]
+    axes: Any,
+    thresholds: FloatArray,
+    profiles: Sequence[tuple[str, str, FloatArray, tuple[FloatArray, FloatArray] | None]],
 ) -> None:
-    """Fraction of runs above each normalised score, one line per (label, colour, fractions)."""
+    """Fraction of runs above each normalised score: (label, colour, fractions, both bounds)."""
     tidy(axes, grid="both")
     axes.axvline(1.0, color=colour("dense"), linewidth=1.2, linestyle=(0, (4, 3)))
-    for label, shown, fractions in profiles:
+    for label, shown, fractions, bounds in profiles:
+        if bounds is not None:
+            axes.fill_between(
+                thresholds, *bounds, color=shown, alpha=0.15, linewidth=0, step="post"
+            )
         axes.plot(thresholds, fractions, color=shown, label=label, drawstyle="steps-post")
     axes.set(xlabel="normalised return t", ylabel="runs above t", ylim=(-0.03, 1.03))
     axes.margins(x=0)

@@ -9,37 +9,28 @@ Learning at the Edge of the Statistical Precipice*.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
-FloatArray = npt.NDArray[np.float64]
+from rlcompress.evaluation.resampling import (
+    ENOUGH_RUNS,
+    Bootstrap,
+    FloatArray,
+    IntArray,
+    Interval,
+    Statistic,
+    bounds,
+    interval,
+    interval_of_drawn,
+)
+
 Scores = Mapping[str, Sequence[float] | FloatArray]
-Statistic = Callable[[Sequence[FloatArray]], FloatArray]
-"""One sample per task, runs along the last axis, to one number per index of the other axes."""
-
-ENOUGH_RUNS = 5
-"""Runs per task below which there is no interval: the points say all that is known."""
-
-RESAMPLES = 5_000
-DRAWN_RUNS = 1_000_000
-"""Runs that a bootstrap draws in all: of many runs fewer resamples, never under 1 000."""
+"""Task: the score of each of its runs."""
 
 TRIMMED = 0.25
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A bootstrap interval of ``level`` (0.95: 95 %)."""
-
-    low: float
-    high: float
-    level: float = 0.95
 
 
 @dataclass(frozen=True)
@@ -49,21 +40,6 @@ class Estimate:
     value: float
     runs: int
     interval: Interval | None = None
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """How intervals are made: percentiles of resampled statistics, the same for the same seed."""
-
-    level: float = 0.95
-    resamples: int = RESAMPLES
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
-            raise ValueError(f"level must be in (0, 1), got {self.level}")
-        if self.resamples < 1:
-            raise ValueError(f"resamples must be at least 1, got {self.resamples}")
 
 
 def normalise(scores: Sequence[float] | FloatArray, dense: float) -> FloatArray:
@@ -109,17 +85,44 @@ def probability_of_improvement(ours: Scores, theirs: Scores) -> float:
     """Probability that a run of ``ours`` beats one of ``theirs`` on the same task, ties as half.
 
     The mean over tasks of the Mann-Whitney statistic per pair of runs. Only tasks in both count.
+
+    Raises:
+        ValueError: where no task is in both.
     """
-    tasks = [task for task in ours if task in theirs]
-    if not tasks:
-        raise ValueError(f"no task in common: {sorted(ours)} and {sorted(theirs)}")
-    return float(np.mean([_wins(_array(ours[task]), _array(theirs[task])) for task in tasks]))
+    return float(np.mean([table.mean() for table in _wins(ours, theirs)]))
+
+
+def improvement(ours: Scores, theirs: Scores, how: Bootstrap | None = None) -> Estimate:
+    """``probability_of_improvement`` with the interval of resampled runs, each side by itself."""
+    tables = _wins(ours, theirs)
+    runs = sum(len(ours[task]) for task in ours if task in theirs)
+    shapes = [table.shape for table in tables]
+    drawn = _Wins(tuple(shapes), tuple(table.tobytes() for table in tables))
+    found = interval_of_drawn([size for shape in shapes for size in shape], drawn, how)
+    return Estimate(float(np.mean([table.mean() for table in tables])), runs, found)
 
 
 def performance_profile(scores: Scores, thresholds: Sequence[float] | FloatArray) -> FloatArray:
     """For each threshold the fraction of runs, over all tasks, that score above it."""
-    pooled = np.concatenate(_arrays(scores))
-    return np.array([np.mean(pooled > threshold) for threshold in thresholds])
+    return _above(_arrays(scores), thresholds)
+
+
+def profile_bounds(
+    scores: Scores, thresholds: Sequence[float] | FloatArray, how: Bootstrap | None = None
+) -> tuple[FloatArray, FloatArray] | None:
+    """Pointwise interval of ``performance_profile``, runs resampled within their task.
+
+    None where a task has fewer than ``ENOUGH_RUNS`` runs.
+    """
+    samples = _arrays(scores)
+    if any(sample.size < ENOUGH_RUNS for sample in samples):
+        return None
+    return bounds(samples, lambda drawn: _above(drawn, thresholds), how or Bootstrap())
+
+
+def _above(samples: Sequence[FloatArray], thresholds: Sequence[float] | FloatArray) -> FloatArray:
+    pooled = np.concatenate(samples, axis=-1)
+    return np.array([np.mean(pooled > threshold, axis=-1) for threshold in thresholds])
 
 
 def _iqm(samples: Sequence[FloatArray]) -> FloatArray:
@@ -162,40 +165,39 @@ def estimate(scores: Scores, name: str = "IQM", how: Bootstrap | None = None) ->
     return Estimate(value, runs, interval(samples, AGGREGATES[name], how))
 
 
-def interval(
-    samples: Sequence[FloatArray], statistic: Statistic, how: Bootstrap | None = None
-) -> Interval | None:
-    """Percentile bootstrap interval of a statistic of several samples, each resampled by itself.
+@dataclass(frozen=True)
+class _Wins:
+    """Mean over tasks of the wins between the runs drawn: two samples per task, ours and theirs."""
 
-    None where a sample has fewer than ``ENOUGH_RUNS`` runs.
-    """
-    if any(sample.size < ENOUGH_RUNS for sample in samples):
-        return None
-    return _interval(tuple(sample.tobytes() for sample in samples), statistic, how or Bootstrap())
+    shapes: tuple[tuple[int, ...], ...]
+    tables: tuple[bytes, ...]
 
-
-@lru_cache(maxsize=10_000)
-def _interval(data: tuple[bytes, ...], statistic: Statistic, how: Bootstrap) -> Interval:
-    """The interval of samples given as bytes: tables and figures ask for the same ones."""
-    samples = tuple(np.frombuffer(sample, dtype=np.float64) for sample in data)
-    affordable = DRAWN_RUNS // sum(sample.size for sample in samples)
-    found: Any = stats.bootstrap(
-        samples,
-        lambda *resampled, axis: statistic(resampled),
-        n_resamples=min(how.resamples, max(affordable, 1_000)),
-        vectorized=True,
-        confidence_level=how.level,
-        method="percentile",
-        random_state=np.random.default_rng(how.seed),
-    )
-    low, high = found.confidence_interval
-    return Interval(float(low), float(high), how.level)
+    def __call__(self, drawn: Sequence[IntArray]) -> FloatArray:
+        found = []
+        pairs = zip(drawn[::2], drawn[1::2], strict=True)
+        for shape, table, (ours, theirs) in zip(self.shapes, self.tables, pairs, strict=True):
+            wins = np.frombuffer(table, dtype=np.float64).reshape(shape)
+            # By how often each run was drawn: all pairs of every resample would be many times more.
+            times = _times_drawn(ours, shape[0]) @ wins * _times_drawn(theirs, shape[1])
+            found.append(times.sum(axis=-1) / wins.size)
+        return np.asarray(np.mean(found, axis=0))
 
 
-def _wins(ours: FloatArray, theirs: FloatArray) -> float:
-    greater = ours[:, None] > theirs[None, :]
-    equal = ours[:, None] == theirs[None, :]
-    return float(np.mean(greater + 0.5 * equal))
+def _times_drawn(drawn: IntArray, size: int) -> FloatArray:
+    """(..., draws) positions to (..., size) counts of each."""
+    rows = drawn.reshape(-1, drawn.shape[-1])
+    places = rows + size * np.arange(len(rows))[:, None]
+    counts = np.bincount(places.ravel(), minlength=size * len(rows))
+    return counts.reshape(*drawn.shape[:-1], size).astype(np.float64)
+
+
+def _wins(ours: Scores, theirs: Scores) -> list[FloatArray]:
+    """Per task in both, 1 where a run of ours (rows) beats one of theirs, 0.5 where they tie."""
+    tasks = [task for task in ours if task in theirs]
+    if not tasks:
+        raise ValueError(f"no task in common: {sorted(ours)} and {sorted(theirs)}")
+    sides = [(_array(ours[task])[:, None], _array(theirs[task])[None, :]) for task in tasks]
+    return [(one > other) + 0.5 * (one == other) for one, other in sides]
 
 
 def _arrays(scores: Scores) -> list[FloatArray]:

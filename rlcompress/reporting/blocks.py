@@ -9,7 +9,8 @@ from html import escape
 import numpy as np
 
 from rlcompress.evaluation.lossless import MARGIN, POOLED_MARGIN, Comparison
-from rlcompress.evaluation.statistics import ENOUGH_RUNS, Estimate
+from rlcompress.evaluation.resampling import ENOUGH_RUNS
+from rlcompress.evaluation.statistics import Estimate
 from rlcompress.reporting.details import environment
 from rlcompress.reporting.inputs import Skipped
 from rlcompress.reporting.run import COMMAND
@@ -141,10 +142,18 @@ def _cells(row: Row, best: Row | None) -> dict[str, str]:
         "return": _value(row.estimate, interval=True),
         "best": "" if best is None else _value(best.estimate, interval=True),
         "against dense": _comparison(row.comparison),
-        "beats dense": "" if row.improvement is None else f"{row.improvement:.0%}",
+        "beats dense": _chance(row.improvement),
         "bytes": "" if row.size_bytes is None else f"{row.size_bytes:,.0f}",
         "smaller": smaller,
     }
+
+
+def _chance(found: Estimate | None) -> str:
+    if found is None:
+        return ""
+    bounds = found.interval
+    note = "" if bounds is None else f" <small>{bounds.low:.0%} to {bounds.high:.0%}</small>"
+    return f"{found.value:.0%}{note}"
 
 
 def _comparison(found: Comparison | None) -> str:

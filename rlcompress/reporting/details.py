@@ -57,5 +57,10 @@ def environment(run: Run) -> dict[str, str]:
     """Versions, CPU and commit that the run was made with, as strings by name."""
     record = run.read_json("environment.json")
     packages = record.pop("packages", {})
+    begun, changed = record.pop("begun_by", {}), record.pop("changed", [])
+    if begun:
+        record["begun by"] = f"{begun.get('steps')} steps of another run, git {begun.get('git')}"
+    if changed:
+        record["changed"] = "; ".join(changed)
     flat = {**record, **(packages if isinstance(packages, dict) else {})}
     return {str(name): str(value) for name, value in flat.items() if value is not None}

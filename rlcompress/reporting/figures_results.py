@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from rlcompress.evaluation import plots
-from rlcompress.evaluation.lossless import normalised
+from rlcompress.evaluation.resampling import Bootstrap
 from rlcompress.evaluation.statistics import (
     AGGREGATES,
-    FloatArray,
     estimate,
     iqm,
     performance_profile,
+    profile_bounds,
 )
 from rlcompress.evaluation.style import PANEL, UNPRUNED, colour, shade
 from rlcompress.reporting.render import Panel, Picture
@@ -111,7 +111,7 @@ def engine_latency_us(run: Run) -> float | None:
 
 def aggregates(sweep: Sweep) -> Picture | None:
     """Aggregates over environments of normalised returns, and performance profiles."""
-    found = {condition: _normalised(sweep, condition) for condition in sweep.conditions}
+    found = {condition: sweep.normalised(condition) for condition in sweep.conditions}
     envs = {env for scores in found.values() for env in scores}
     # In a sweep half done, what only easy environments have would look better than the rest.
     rows = [
@@ -132,31 +132,34 @@ def aggregates(sweep: Sweep) -> Picture | None:
 
         panels.append(Panel(name, draw, (PANEL[0], height), f"{name} of normalised returns"))
     panels.append(
-        Panel("performance profile", _profile_drawing(rows), (PANEL[0], max(height, 320)))
+        Panel(
+            "performance profile", _profile_drawing(rows, sweep.how), (PANEL[0], max(height, 320))
+        )
     )
     caption = (
         "Returns as parts of the environment's dense mean, 1 + (x - dense) / |dense|: the dashed "
         "line is as good as dense (for the optimality gap, the shortfall, that is 0). Over "
         f"{len(envs)} environment{'s' * (len(envs) != 1)}, conditions that are in all of them, "
         "last checkpoints, stratified "
-        f"bootstrap intervals of {sweep.confidence} where every environment has five runs."
+        f"bootstrap intervals of {sweep.confidence} (of a profile at each threshold) where every "
+        "environment has five runs."
     )
     return Picture("aggregates", "Aggregates and profiles", caption, tuple(panels))
 
 
-def _normalised(sweep: Sweep, condition: Condition) -> dict[str, FloatArray]:
-    """Returns of a condition's runs by the mean of the dense runs that train as they do."""
-    dense = {env: float(np.mean(runs)) for env, runs in sweep.dense(like=condition).items()}
-    return normalised(
-        sweep.scores(condition), {env: value for env, value in dense.items() if value}
-    )
-
-
-def _profile_drawing(rows: list[tuple[str, str, Any]]) -> Callable[[Any], None]:
+def _profile_drawing(rows: list[tuple[str, str, Any]], how: Bootstrap) -> Callable[[Any], None]:
     values = np.concatenate([runs for _, _, scores in rows for runs in scores.values()])
     low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
     thresholds = np.linspace(low, high + 0.08 * (high - low), 200)
-    lines = [(label, shown, performance_profile(s, thresholds)) for label, shown, s in rows]
+    lines = [
+        (
+            label,
+            shown,
+            performance_profile(scores, thresholds),
+            profile_bounds(scores, thresholds, how),
+        )
+        for label, shown, scores in rows
+    ]
 
     def draw(figure: Any) -> None:
         plots.performance_profiles(figure.subplots(), thresholds, lines)

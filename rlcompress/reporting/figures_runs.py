@@ -8,7 +8,7 @@ from typing import Any
 from rlcompress.evaluation import plots_policy, plots_training
 from rlcompress.evaluation.curves import mean_curve
 from rlcompress.evaluation.plots_training import Lines
-from rlcompress.evaluation.statistics import ENOUGH_RUNS
+from rlcompress.evaluation.resampling import ENOUGH_RUNS
 from rlcompress.evaluation.style import PANEL, UNPRUNED
 from rlcompress.reporting.details import schedule_of
 from rlcompress.reporting.render import Panel, Picture

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rlcompress.evaluation.statistics import FloatArray
+from rlcompress.evaluation.resampling import FloatArray
 from rlcompress.reporting.run import Run
 from rlcompress.reporting.sweep import Condition, Sweep
 

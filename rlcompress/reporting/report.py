@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rlcompress.artifact.file import write_bytes
-from rlcompress.evaluation.statistics import Bootstrap
+from rlcompress.evaluation.resampling import Bootstrap
 from rlcompress.reporting import (
     figures_allocations,
     figures_policies,

@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from rlcompress.evaluation.curves import Curve, curve_of_episodes
-from rlcompress.evaluation.statistics import Bootstrap, FloatArray
+from rlcompress.evaluation.lossless import normalised
+from rlcompress.evaluation.resampling import Bootstrap, FloatArray
 from rlcompress.reporting.run import Run
+from rlcompress.reporting.settings import is_compression, varying
 
 CHECKPOINTS = ("last", "best")
 CURVE_RUNS = 1000
@@ -24,14 +26,6 @@ CURVE_RUNS = 1000
 
 LONGEST_NAME = 32
 """Letters of settings that a condition is named after; longer ones get a number and a list."""
-
-_NOT_A_CONDITION = frozenset(
-    "env seed sparsity quant resume device threads eval_freq eval_episodes final_episodes "
-    "parity_observations checkpoint_freq checkpoint_every draw_every board_every isa trunks".split()
-)
-_COMPRESSION = frozenset("variant allocation criterion extra_fraction extra_timesteps".split())
-_COMPRESSION_TABLES = ("pruning", "quantisation")
-"""Settings that dense runs do not share with what is measured by them, beside ``sparsity``."""
 
 WEIGHTS_ONLY = "weights only"
 _IN_WORDS = {
@@ -123,7 +117,7 @@ class Sweep:
         """How each run trains, compression and length apart."""
         found: dict[Path, Setup] = {}
         for runs, keys in self._trained:
-            shared = [key for key in keys if not _not_a_setup(key)]
+            shared = [key for key in keys if not is_compression(key)]
             for run in runs:
                 settings = (f"{key}={run.overrides.get(key, '')}" for key in shared)
                 found[run.path] = (run.algo, *settings)
@@ -135,7 +129,7 @@ class Sweep:
         found: dict[tuple[str, bool], list[Run]] = defaultdict(list)
         for run in self.runs:
             found[run.env, run.final == "binary"].append(run)
-        return [(runs, _varying(runs)) for runs in found.values()]
+        return [(runs, varying(runs)) for runs in found.values()]
 
     @cached_property
     def _unpruned(self) -> Mapping[tuple[str, Setup], list[Run]]:
@@ -187,12 +181,51 @@ class Sweep:
         there are some, else of the same T; dense to the end where there are some, else what
         quantised runs of sparsity 0 were before quantisation.
         """
-        found: dict[str, FloatArray] = {}
+        results = {
+            env: self._dense_results(env, checkpoint, like)
+            for env in (self.environments if envs is None else envs)
+        }
+        return {env: _values(found) for env, found in results.items() if found}
+
+    def normalised(
+        self,
+        condition: Condition,
+        checkpoint: str = "last",
+        envs: Iterable[str] | None = None,
+    ) -> dict[str, FloatArray]:
+        """``scores`` as parts of the mean of the dense runs, where there are some and it is not 0.
+
+        Dense runs are those that train as the condition's runs do.
+        """
+        means = {e: float(np.mean(r)) for e, r in self.dense(checkpoint, condition, envs).items()}
+        usable = {env: value for env, value in means.items() if value}
+        return normalised(self.scores(condition, checkpoint, envs), usable)
+
+    def twins(
+        self,
+        condition: Condition,
+        checkpoint: str = "last",
+        envs: Iterable[str] | None = None,
+    ) -> frozenset[str]:
+        """Environments in which the runs of a condition and the dense ones have the same seeds.
+
+        Runs of one seed that train alike are the same run until they part.
+        """
+        found = set()
         for env in self.environments if envs is None else envs:
-            runs = self._dense_runs(env, like)
-            values = returns([r for r in runs if r.final == "dense"], checkpoint)
-            found[env] = values if values.size else returns(runs, checkpoint, "dense")
-        return {env: values for env, values in found.items() if values.size}
+            ours = results(self.groups.get((env, condition), ()), checkpoint)
+            theirs = self._dense_results(env, checkpoint, condition)
+            seeds = [seed for seed, _ in ours]
+            if seeds == [seed for seed, _ in theirs] and len(set(seeds)) == len(seeds):
+                found.add(env)
+        return frozenset(found)
+
+    def _dense_results(
+        self, env: str, checkpoint: str, like: Condition | None
+    ) -> list[tuple[int, float]]:
+        runs = self._dense_runs(env, like)
+        to_the_end = results([run for run in runs if run.final == "dense"], checkpoint)
+        return to_the_end or results(runs, checkpoint, "dense")
 
     def _dense_runs(self, env: str, like: Condition | None) -> list[Run]:
         if like is None:
@@ -225,12 +258,26 @@ class Sweep:
         }
 
 
+def results(
+    runs: Iterable[Run], checkpoint: str = "last", variant: str | None = None
+) -> list[tuple[int, float]]:
+    """Seed and mean final return of each run that has the row, by seed.
+
+    Of its final variant if none is named.
+    """
+    rows = ((run.seed, run.result(variant or run.final, checkpoint)) for run in runs)
+    return sorted((seed, row.return_mean) for seed, row in rows if row is not None)
+
+
 def returns(
     runs: Iterable[Run], checkpoint: str = "last", variant: str | None = None
 ) -> FloatArray:
-    """Mean final return of each run that has the row; of its final variant if none is named."""
-    rows = (run.result(variant or run.final, checkpoint) for run in runs)
-    return np.array([row.return_mean for row in rows if row is not None])
+    """The returns of ``results``."""
+    return _values(results(runs, checkpoint, variant))
+
+
+def _values(results: Iterable[tuple[int, float]]) -> FloatArray:
+    return np.array([value for _, value in results])
 
 
 def spread(runs: Sequence[Run], most: int) -> Sequence[Run]:
@@ -238,22 +285,3 @@ def spread(runs: Sequence[Run], most: int) -> Sequence[Run]:
     if len(runs) <= most:
         return runs
     return [runs[round(i)] for i in np.linspace(0, len(runs) - 1, most)]
-
-
-def _not_a_setup(key: str) -> bool:
-    first, last = key.split(".")[0], key.split(".")[-1]
-    return key in _COMPRESSION or first in _COMPRESSION_TABLES or last == "total_timesteps"
-
-
-def _varying(runs: Sequence[Run]) -> list[str]:
-    """Overrides that differ between the runs of one environment, what names a condition apart."""
-    seen: dict[str, set[str]] = defaultdict(set)
-    keys = {key for run in runs for key in run.overrides}
-    for run in runs:
-        for key in keys:
-            seen[key].add(run.overrides.get(key, ""))
-    return sorted(
-        key
-        for key, values in seen.items()
-        if len(values) > 1 and key not in _NOT_A_CONDITION and not key.startswith("hydra")
-    )

@@ -5,20 +5,14 @@ The same rows are shown on the page and written as ``statistics.jsonl``; formats
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from rlcompress.evaluation.lossless import Comparison, compare
-from rlcompress.evaluation.statistics import (
-    Bootstrap,
-    Estimate,
-    Scores,
-    estimate,
-    probability_of_improvement,
-)
+from rlcompress.evaluation.statistics import AGGREGATES, Estimate, estimate, improvement
 from rlcompress.reporting.run import Run
 from rlcompress.reporting.sweep import CHECKPOINTS, Condition, Sweep
 
@@ -30,8 +24,10 @@ class Row:
     """One condition in one environment (or ``POOLED``), for one checkpoint.
 
     ``estimate`` is the IQM of returns (None where pooled: returns of different environments do not
-    add up). ``comparison`` is against dense runs, None for dense runs themselves and where there
-    are none. ``size_bytes``, ``paper_factor`` and ``honest_factor`` are means over runs.
+    add up), ``aggregates`` those of returns as parts of the dense mean, {} where there is none.
+    ``improvement`` is the probability of beating a dense run; it and ``comparison`` are None for
+    dense runs themselves and where there are none. ``size_bytes``, ``paper_factor`` and
+    ``honest_factor`` are means over runs.
     """
 
     env: str
@@ -40,7 +36,8 @@ class Row:
     runs: int
     estimate: Estimate | None
     mean: float | None
-    improvement: float | None
+    aggregates: dict[str, Estimate]
+    improvement: Estimate | None
     comparison: Comparison | None
     size_bytes: float | None = None
     paper_factor: float | None = None
@@ -65,7 +62,6 @@ def _each(sweep: Sweep) -> Iterator[Row]:
                 scores = sweep.scores(condition, checkpoint, [env])
                 if not scores:
                     continue
-                dense = sweep.dense(checkpoint, condition, [env])
                 yield Row(
                     env,
                     condition,
@@ -73,7 +69,8 @@ def _each(sweep: Sweep) -> Iterator[Row]:
                     scores[env].size,
                     estimate(scores, "IQM", sweep.how),
                     float(np.mean(scores[env])),
-                    *_against(condition, scores, dense, sweep.how),
+                    _aggregates(sweep, condition, checkpoint, [env]),
+                    *_against(sweep, condition, checkpoint, [env]),
                     *_sizes(runs, checkpoint),
                 )
 
@@ -86,20 +83,33 @@ def _pooled(sweep: Sweep) -> Iterator[Row]:
             if len(scores) < max(2, len(sweep.environments)):
                 continue
             runs = sum(len(values) for values in scores.values())
-            dense = sweep.dense(checkpoint, condition)
-            if len(dense) < len(scores):
-                dense = {}
-            against = _against(condition, scores, dense, sweep.how)
-            yield Row(POOLED, condition, checkpoint, runs, None, None, *against)
+            comparable = set(sweep.dense(checkpoint, condition)) >= set(scores)
+            envs = sweep.environments if comparable else ()
+            aggregates = _aggregates(sweep, condition, checkpoint, envs)
+            against = _against(sweep, condition, checkpoint, envs)
+            yield Row(POOLED, condition, checkpoint, runs, None, None, aggregates, *against)
+
+
+def _aggregates(
+    sweep: Sweep, condition: Condition, checkpoint: str, envs: Sequence[str]
+) -> dict[str, Estimate]:
+    scores = sweep.normalised(condition, checkpoint, envs)
+    return {name: estimate(scores, name, sweep.how) for name in AGGREGATES} if scores else {}
 
 
 def _against(
-    condition: Condition, scores: Scores, dense: Scores, how: Bootstrap
-) -> tuple[float | None, Comparison | None]:
+    sweep: Sweep, condition: Condition, checkpoint: str, envs: Sequence[str]
+) -> tuple[Estimate | None, Comparison | None]:
+    scores = sweep.scores(condition, checkpoint, envs)
+    dense = sweep.dense(checkpoint, condition, envs)
     usable = {env: values for env, values in dense.items() if np.mean(values) != 0}
     if condition.final == "dense" or not set(usable) & set(scores):
         return None, None
-    return probability_of_improvement(scores, usable), compare(scores, usable, how=how)
+    twins = sweep.twins(condition, checkpoint, envs)
+    return (
+        improvement(scores, usable, sweep.how),
+        compare(scores, usable, twins=twins, how=sweep.how),
+    )
 
 
 def _sizes(

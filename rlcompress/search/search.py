@@ -126,7 +126,7 @@ class Search:
 
     def _compare(self, returns: list[float]) -> Comparison:
         env, margin = self._settings.env, self._settings.margin
-        return compare({env: returns}, {env: self._dense_returns}, margin=margin)
+        return compare({env: returns}, {env: self._dense_returns}, margin=margin, twins=[env])
 
     def _values(
         self, choice: Choice, found: Comparison, about: dict[str, float], path: Path
@@ -152,6 +152,8 @@ class Search:
         if not rows:
             self._say("no trial kept its return within the margin")
             return
+        if not any(row["verdict"] == "lossless" for row in rows):
+            self._say("kept within the margin by the means; that nothing is lost is not shown:")
         columns = [name for name in rows[0] if name not in ("kept", "runs", "reason")]
         table = Table(*columns, box=None)
         for row in rows:

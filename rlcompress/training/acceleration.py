@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -12,14 +11,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from rlcompress.fast import matmul
 from rlcompress.fast.accelerate import accelerate_, is_fast
 from rlcompress.fast.engine import FastOptions
-from rlcompress.training.directory import RunDirectory
+from rlcompress.training.directory import ENVIRONMENT, RunDirectory
 from rlcompress.training.plan import Plan
 from rlcompress.training.settings import OffPolicyRecipe
 
 WORTH_COMPILING = 5000
 """Updates from which on a run earns back what compiling costs."""
 
-_RECORD = "environment.json"
 _BLIND = ("magnitude", "random")  # Criteria that do not look at gradients.
 
 
@@ -92,14 +90,10 @@ class Acceleration:
         self._path = path
 
     def _recorded(self) -> str | None:
-        path = self._directory.path / _RECORD
-        if not path.is_file():
-            return None
-        found = json.loads(path.read_bytes()).get("matmul", {}).get("path")
+        found = self._directory.record().get("matmul", {}).get("path")
         return None if found is None else str(found)
 
     def _record(self, content: dict[str, Any]) -> None:
-        path = self._directory.path / _RECORD
-        if path.is_file():
-            before = json.loads(path.read_bytes())
-            self._directory.write_json(_RECORD, {**before, "matmul": content})
+        before = self._directory.record()
+        if before:
+            self._directory.write_json(ENVIRONMENT, {**before, "matmul": content})

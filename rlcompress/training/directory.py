@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from rlcompress.artifact.file import write_bytes
-from rlcompress.training.environment_record import environment_record
+from rlcompress.training.environment_record import changes, environment_record
 
 SUMMARY = "summary.json"
+ENVIRONMENT = "environment.json"
 TRACES = (
     "command.txt",
-    "environment.json",
+    ENVIRONMENT,
     "eval.jsonl",
     "actor.zip",
     "actor.rlc",
@@ -89,15 +90,26 @@ class RunDirectory:
                 "continue with hydra.run.dir=<dir>"
             )
 
-    def changes(self) -> list[str]:
-        """What is no longer as it was when the run began, and may change results."""
-        path = self.path / "environment.json"
-        before = json.loads(path.read_bytes()) if path.exists() else {}
-        now = environment_record()
-        pairs = [(name, before.get(name), now[name]) for name in ("python", "cpu")]
-        packages = before.get("packages", {})
-        pairs += [(name, packages.get(name), found) for name, found in now["packages"].items()]
-        return [f"{name} {was} -> {found}" for name, was, found in pairs if was and was != found]
+    def record(self) -> dict[str, Any]:
+        """What the run was begun with, {} where it did not write that down."""
+        path = self.path / ENVIRONMENT
+        found: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+        return found
+
+    def note_changes(self) -> list[str]:
+        """What is no longer as it was when the run began, and may change results; written down."""
+        before = self.record()
+        found = changes(before)
+        noted = before.get("changed", [])
+        new = [change for change in found if change not in noted]
+        if new:
+            self.write_json(ENVIRONMENT, {**before, "changed": [*noted, *new]})
+        return found
+
+    def go_on_after(self, step: int, record: Mapping[str, Any]) -> list[str]:
+        """Write down that another run, with that record, made the first steps; what differs now."""
+        self.write_json(ENVIRONMENT, {**self.record(), "begun_by": {"steps": step, **record}})
+        return changes(record)
 
     def continue_(self, command: str) -> None:
         """Write down that the run goes on, and remove files that a kill left half written."""
@@ -108,8 +120,8 @@ class RunDirectory:
         path = self.path / "command.txt"
         before = path.read_bytes() if path.exists() else b""
         write_bytes(path, before + f"{command}\n".encode())
-        if not (self.path / "environment.json").exists():
-            self.write_json("environment.json", environment_record())
+        if not (self.path / ENVIRONMENT).exists():
+            self.write_json(ENVIRONMENT, environment_record())
 
     def begin_again(self) -> None:
         """Remove what a run wrote that was killed before its first checkpoint."""

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,15 @@ def environment_record() -> dict[str, Any]:
         "scheduler_job": _scheduler_job(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
     }
+
+
+def changes(before: Mapping[str, Any]) -> list[str]:
+    """What of an earlier record is no longer so here, and may change results."""
+    now = environment_record()
+    pairs = [(name, before.get(name), now[name]) for name in ("python", "cpu", "git")]
+    packages = before.get("packages", {})
+    pairs += [(name, packages.get(name), found) for name, found in now["packages"].items()]
+    return [f"{name} {was} -> {found}" for name, was, found in pairs if was and was != found]
 
 
 def _scheduler_job() -> str | None:

@@ -191,7 +191,7 @@ def prepare(
             if settings.resume:
                 if directory.finished:
                     return
-                for change in directory.changes():
+                for change in directory.note_changes():
                     run.say(f"results may differ from here on: {change}")
                 directory.continue_(command)
             else:

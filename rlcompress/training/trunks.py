@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rlcompress.training.directory import RunDirectory
+from rlcompress.training.directory import ENVIRONMENT, RunDirectory
 from rlcompress.training.errors import TrainingStopped
 from rlcompress.training.lock import locked
 from rlcompress.training.plan import Plan
@@ -111,8 +111,15 @@ class Sharing:
             if trunk.ready:
                 copy_run(trunk.path / READY, self._directory.path)
                 self._say(f"going on after {trunk.step} steps of another run: {trunk.path}")
+                self._tell_origin(trunk)
                 return True
         return False
+
+    def _tell_origin(self, trunk: Trunk) -> None:
+        """A trunk outlives the code and the machine that made it: the run has to know of both."""
+        made_with = RunDirectory(trunk.path / READY).record()
+        for change in self._directory.go_on_after(trunk.step, made_with):
+            self._say(f"these steps were made otherwise: {change}")
 
     def undertake(self, done: int) -> None:
         """Go on being under way to the trunks that are longer than ``done`` steps."""
@@ -169,6 +176,8 @@ def publish(run: Path, trunk: Path) -> None:
         copy = Path(place) / READY
         copy.mkdir()
         copy_run(run, copy)
+        if (run / ENVIRONMENT).exists():
+            _link(run / ENVIRONMENT, copy / ENVIRONMENT)
         # Another run may have been here first; its copy is as good.
         with contextlib.suppress(OSError):
             copy.rename(trunk / READY)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlcompress.evaluation.lossless import MARGIN, compare
-from rlcompress.evaluation.statistics import Bootstrap
+from rlcompress.evaluation.resampling import Bootstrap
 
 TRIALS, DEVIATION, HOW = 2_000, 0.1, Bootstrap(resamples=1_000)
 

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 
-from rlcompress.evaluation.lossless import compare, normalised, runs_needed
+from rlcompress.evaluation.lossless import compare, normalised
+from rlcompress.evaluation.resampling import Bootstrap
 
 DENSE = [98.0, 99.0, 100.0, 101.0, 102.0]
 
@@ -41,7 +41,7 @@ def test_runs_that_differ_much_decide_nothing():
     assert found.verdict == "undecided"
     assert found.interval.low < -0.10 < found.interval.high
     assert found.runs_needed > 5
-    assert str(found) == f"undecided ({found.runs_needed} runs each would decide)"
+    assert str(found) == f"undecided ({found.runs_needed} runs each would probably decide)"
 
 
 def test_equal_means_of_few_runs_are_not_lossless():
@@ -51,23 +51,53 @@ def test_equal_means_of_few_runs_are_not_lossless():
 
 
 def test_the_runs_that_would_decide_by_hand():
-    ours, theirs = np.array([80.0, 100.0, 120.0]), np.array([90.0, 100.0, 110.0])
-    # Variances 400 and 100, as parts of the mean 100 squared; the difference 0 is 0.1 off.
-    z = stats.norm.ppf(0.975)
-    expected = math.ceil((z / 0.1) ** 2 * (0.04 + 0.01))
-    assert runs_needed([ours], [theirs], margin=0.10) == expected == 20
-    assert runs_needed([ours] * 2, [theirs] * 2, margin=0.10) == 10
-    assert runs_needed([ours - 10], [theirs], margin=0.10) is None
-    assert runs_needed([ours[:1]], [theirs], margin=0.10) is None
+    ours, theirs = [80.0, 100.0, 120.0], [90.0, 100.0, 110.0]
+    # Variances 400 and 100, as parts of the mean 100 squared; the difference 0 is 0.1 off. The
+    # normal quantiles of 97.5 % and, to be right in 80 % of the cases, of 80 %.
+    expected = math.ceil(((1.95996 + 0.84162) / 0.1) ** 2 * (0.04 + 0.01))
+    assert compare({"a": ours}, {"a": theirs}).runs_needed == expected == 40
+    two = [dict.fromkeys("ab", side) for side in (ours, theirs)]
+    assert compare(*two, margin=0.10).runs_needed == 20
+    # Twins differ by 10, 0, -10 at a difference of 0: a variance of 100.
+    assert compare({"a": ours}, {"a": theirs}, twins=["a"]).runs_needed == 8
+    on_the_margin = [run - 10 for run in ours]
+    assert compare({"a": on_the_margin}, {"a": theirs}).runs_needed is None
+    assert compare({"a": ours[:1]}, {"a": theirs}).runs_needed is None
 
 
-def test_as_many_runs_as_it_said_do_decide():
+def test_as_many_runs_as_it_said_decide_as_often_as_it_said():
+    needed = compare({"a": [80.0, 100.0, 120.0]}, {"a": [80.0, 100.0, 120.0]}).runs_needed
     generator = np.random.default_rng(3)
-    few = generator.normal(100, 20, (2, 6))
-    first = compare({"a": few[0]}, {"a": few[1]})
-    assert first.verdict == "undecided"
-    many = [np.resize(side, 4 * first.runs_needed) for side in few]
-    assert compare({"a": many[0]}, {"a": many[1]}).verdict != "undecided"
+    how = Bootstrap(resamples=500)
+    decided = 0
+    for _ in range(200):
+        ours, theirs = generator.normal(100, 20, (2, needed))
+        decided += compare({"a": ours}, {"a": theirs}, how=how).verdict != "undecided"
+    # 80 % of 200, give or take three standard errors of 2.8 %.
+    assert 0.715 <= decided / 200 <= 0.885
+
+
+def test_twins_are_judged_by_what_they_differ_in():
+    """Seeds of which each does as well as its twin: however far seeds lie apart."""
+    dense = [40.0, 80.0, 100.0, 120.0, 160.0]
+    ours = {"a": [0.97 * run for run in dense]}
+    apart = compare(ours, {"a": dense})
+    assert apart.verdict == "undecided"
+    together = compare(ours, {"a": dense}, twins=["a"])
+    assert together.verdict == "lossless"
+    assert together.difference == pytest.approx(apart.difference)
+    assert [together.interval.low, together.interval.high] == pytest.approx([-0.03, -0.03])
+    # Seeds that did well without compression and badly with it are wider than independent runs.
+    against = compare({"a": ours["a"][::-1]}, {"a": dense}, twins=["a"])
+    assert against.interval.low < apart.interval.low
+    # One task's runs alone may be twins.
+    both = compare(ours | {"b": dense}, {"a": dense, "b": dense}, twins=["b"])
+    assert both.interval.low < -0.1
+
+
+def test_twins_come_in_pairs():
+    with pytest.raises(ValueError, match=r"a: twins must be as many on both sides, got 1 .* 5"):
+        compare({"a": [1.0]}, {"a": DENSE}, twins=["a"])
 
 
 def test_several_environments_are_held_to_half_the_margin():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rlcompress.evaluation.paired import compare_pairs, sign_flips
-from rlcompress.evaluation.statistics import ENOUGH_RUNS
+from rlcompress.evaluation.resampling import ENOUGH_RUNS
 
 
 def pairs(differences, seeds=ENOUGH_RUNS, sparsities=1, deviation=0.02):

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlcompress.evaluation import statistics
+from rlcompress.evaluation.resampling import Bootstrap
 from rlcompress.evaluation.statistics import (
-    Bootstrap,
     estimate,
+    improvement,
     iqm,
     mean,
     median,
@@ -18,6 +19,7 @@ from rlcompress.evaluation.statistics import (
     optimality_gap,
     performance_profile,
     probability_of_improvement,
+    profile_bounds,
 )
 
 TWO_TASKS = {"a": [0.0, 1.0, 2.0, 9.0], "b": [0.5, 0.5, 1.5, 1.5]}
@@ -46,6 +48,31 @@ def test_probability_of_improvement_by_hand():
     assert probability_of_improvement(ours, theirs) == pytest.approx((3.5 / 4 + 0) / 2)
     with pytest.raises(ValueError, match="no task in common"):
         probability_of_improvement({"a": [1.0]}, {"b": [1.0]})
+
+
+def test_the_interval_of_an_improvement_is_that_of_a_bootstrap_written_out():
+    ours, theirs = np.array([1.0, 2, 3, 4, 5, 6]), np.array([0.0, 2, 2, 5, 7])
+    generator = np.random.default_rng(5)
+    one = ours[generator.integers(0, 6, (20_000, 6))][:, :, None]
+    other = theirs[generator.integers(0, 5, (20_000, 5))][:, None, :]
+    drawn = ((one > other) + 0.5 * (one == other)).mean(axis=(1, 2))
+    found = improvement({"a": ours}, {"a": theirs}, Bootstrap(resamples=20_000))
+    assert found.value == probability_of_improvement({"a": ours}, {"a": theirs})
+    assert found.runs == 6
+    expected = np.percentile(drawn, [2.5, 97.5])
+    assert [found.interval.low, found.interval.high] == pytest.approx(expected, abs=0.02)
+    assert improvement({"a": ours}, {"a": theirs[:4]}).interval is None
+
+
+def test_the_bounds_of_a_profile_are_those_of_its_fractions():
+    runs = {"a": [0.2, 0.4, 0.6, 0.8, 1.0], "b": [0.1, 0.9, 1.1, 1.2, 1.3]}
+    low, high = profile_bounds(runs, [0.0, 0.7, 2.0])
+    # All runs and none are certain; between, of ten runs six.
+    assert (low[[0, 2]], high[[0, 2]]) == (pytest.approx([1, 0]), pytest.approx([1, 0]))
+    above = {task: [float(run > 0.7) for run in scores] for task, scores in runs.items()}
+    expected = estimate(above, "mean").interval
+    assert (low[1], high[1]) == pytest.approx((expected.low, expected.high))
+    assert profile_bounds({"a": [1.0] * 4}, [0.5]) is None
 
 
 def test_a_profile_counts_runs_strictly_above():

@@ -49,6 +49,23 @@ def test_runs_that_share_their_beginnings_end_as_others_do(tmp_path, capsys):
     assert len(list(trunks.glob("*/ready"))) == 4
 
 
+def test_a_beginning_that_was_made_otherwise_says_so(tmp_path, capsys):
+    common = (*SMALL, f"trunks={tmp_path / 'trunks'}")
+    assert train_main(tmp_path / "first", *common, "sparsity=0.5") == 0
+    (trunk,) = (tmp_path / "trunks").glob("*/ready")
+    path = trunk / "environment.json"
+    record = json.loads(path.read_text())
+    path.unlink()  # It has a second name in the first run.
+    path.write_text(json.dumps(record | {"git": "abc"}))
+    capsys.readouterr()
+    assert train_main(tmp_path / "second", *common, "sparsity=0.8") == 0
+    ours = json.loads((tmp_path / "second" / "environment.json").read_text())
+    assert f"these steps were made otherwise: git abc -> {ours['git']}" in capsys.readouterr().out
+    assert (ours["begun_by"]["steps"], ours["begun_by"]["git"]) == (60, "abc")
+    untouched = json.loads((tmp_path / "first" / "environment.json").read_text())
+    assert untouched["git"] == ours["git"] and "begun_by" not in untouched
+
+
 def test_other_seeds_and_environments_share_nothing(tmp_path, capsys):
     trunks = f"trunks={tmp_path / 'trunks'}"
     for index, other in enumerate(("seed=0", "seed=1", "sac.learning_rate=1e-4", "n_envs=2")):

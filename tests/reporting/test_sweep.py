@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from rlcompress.evaluation.statistics import Bootstrap
+from rlcompress.evaluation.resampling import Bootstrap
 from rlcompress.evaluation.style import drawing, new_figure
 from rlcompress.reporting import (
     blocks,
@@ -88,7 +88,7 @@ def test_runs_are_measured_by_dense_runs_that_train_as_they_do(two_networks):
     assert {row.comparison.verdict for row in table} == {"lossless"}
     # Of all of them together there is no such measure.
     assert two_networks.dense() == {}
-    values = figures_results._normalised(two_networks, table[0].condition)["Hopper-v4"]
+    values = two_networks.normalised(table[0].condition)["Hopper-v4"]
     assert values == pytest.approx(1.0, abs=0.1)
 
 
@@ -158,13 +158,40 @@ def test_the_table_says_what_is_lossless(sweep):
         assert last[env, "dense"].comparison is None
         assert last[env, "0.98, quantised"].comparison.verdict == "lossy"
     assert last["Hopper-v4", "0.5"].comparison.verdict == "lossless"
-    assert last["Hopper-v4", "0.98, quantised"].improvement == 0
+    assert last["Hopper-v4", "0.98, quantised"].improvement.value == 0
     assert last["Hopper-v4", "0.98, quantised"].comparison.difference == pytest.approx(
         -0.5, abs=0.1
     )
     smallest = tables.smallest_lossless(table, "Hopper-v4")
     assert smallest.condition.label == "0.5, quantised"
     assert len(table) == 2 * (5 * 2 + 5)
+
+
+def test_runs_of_the_same_seeds_are_compared_with_their_twins(tmp_path):
+    for seed in range(6):
+        write_run(tmp_path / f"dense{seed}", seed=seed, mean=1000.0 * (seed + 1))
+        # The last one's twin is another seed.
+        other = seed + (seed == 5)
+        for sparsity, ours in ((0.5, seed), (0.9, other)):
+            mean = 970.0 * (seed + 1)
+            write_run(tmp_path / f"{sparsity}{seed}", sparsity=sparsity, seed=ours, mean=mean)
+    sweep = Sweep(read_runs(str(tmp_path)).runs)
+    assert sweep.twins(Condition(0.5, "pruned")) == {"Hopper-v4"}
+    assert sweep.twins(Condition(0.9, "pruned")) == set()
+    found = {row.condition.sparsity: row for row in tables.rows(sweep) if row.checkpoint == "last"}
+    apart, together = found[0.9].comparison, found[0.5].comparison
+    assert together.difference == pytest.approx(apart.difference, abs=0.02)
+    assert (together.verdict, apart.verdict) == ("lossless", "undecided")
+
+
+def test_aggregates_are_in_the_rows_as_in_the_figure(sweep):
+    pooled = [row for row in tables.rows(sweep) if row.env == tables.POOLED]
+    row = next(row for row in pooled if row.condition.label == "0.5" and row.checkpoint == "last")
+    assert set(row.aggregates) == {"IQM", "median", "mean", "optimality gap"}
+    assert row.aggregates["mean"].value == pytest.approx(1 + row.comparison.difference)
+    assert row.aggregates["IQM"].runs == 10
+    written = row.as_json()["aggregates"]["IQM"]
+    assert written["interval"]["low"] < written["value"] < written["interval"]["high"]
 
 
 def test_a_condition_that_not_all_environments_have_is_not_pooled(tmp_path):

@@ -40,13 +40,33 @@ def test_a_run_describes_itself(tmp_path):
         RunDirectory(tmp_path / "run").check_free()
 
 
-def test_what_changed_since_a_run_began_is_named(tmp_path):
+def changed_since(directory, **packages):
+    """As if the run had begun with other packages."""
+    path = directory.path / "environment.json"
+    record = json.loads(path.read_text())
+    now = dict(record["packages"])
+    record["packages"] |= packages
+    path.write_text(json.dumps(record))
+    return now
+
+
+def test_what_changed_since_a_run_began_is_named_and_written_down(tmp_path):
     directory = RunDirectory(tmp_path / "run")
     directory.describe("python -m x", {"config.yaml": ""})
-    assert directory.changes() == []
-    path = tmp_path / "run/environment.json"
-    record = json.loads(path.read_text())
-    now = record["packages"]["torch"]
-    record["packages"]["torch"] = "1.0"
-    path.write_text(json.dumps(record))
-    assert directory.changes() == [f"torch 1.0 -> {now}"]
+    assert directory.note_changes() == []
+    assert "changed" not in directory.record()
+    now = changed_since(directory, torch="1.0")
+    for _ in range(2):
+        assert directory.note_changes() == [f"torch 1.0 -> {now['torch']}"]
+    assert directory.record()["changed"] == [f"torch 1.0 -> {now['torch']}"]
+
+
+def test_a_run_knows_what_another_began_it_with(tmp_path):
+    first, second = RunDirectory(tmp_path / "first"), RunDirectory(tmp_path / "second")
+    for directory in (first, second):
+        directory.describe("python -m x", {"config.yaml": ""})
+    now = changed_since(first, numpy="0.1")
+    assert second.go_on_after(60, first.record()) == [f"numpy 0.1 -> {now['numpy']}"]
+    begun = second.record()["begun_by"]
+    assert (begun["steps"], begun["packages"]["numpy"]) == (60, "0.1")
+    assert second.record()["packages"] == now

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rlcompress import cli
-from rlcompress.sweep_jobs import asked_jobs
+from rlcompress.sweep_jobs import asked_jobs, directory_keys
 from rlcompress.training.sweep_status import ERROR, JobStatus, SweepStatus, read_status
 
 
@@ -26,7 +26,7 @@ def check(settings: Settings, job: cli.Job) -> Callable[[], object]:
     if settings.status is None:
         raise ValueError("status is missing: status=<directory of a sweep>")
     directory = Path(settings.status)
-    found = read_status(directory, asked_jobs(directory))
+    found = read_status(directory, asked_jobs(directory), directory_keys(directory))
     if not found.jobs:
         raise ValueError(f"status={directory} holds no job of a sweep")
     return lambda: show(found, Console())

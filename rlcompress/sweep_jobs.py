@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from rlcompress.artifact.file import write_bytes
+from rlcompress.training.sweep_time import Words
 
 COMMANDS = ".commands"
-"""In a sweep's directory: one file of override words per command that was given there."""
+"""In a sweep's directory: a file per command given there, its words and how jobs are named."""
+
+_PLACE = re.compile(r"\$\{(?:hydra:runtime\.choices\.)?([\w.]+)\}")
+"""What hydra fills in with a setting, or with the choice of a group."""
 
 
 class RecordCommand(Callback):
@@ -24,35 +30,61 @@ class RecordCommand(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the words of this command beside those of others."""
-        text = json.dumps(_words(config), indent=2).encode()
+        command = {"words": _words(config), "subdir": _hydra(config)["sweep"].get("subdir")}
+        text = json.dumps(command, indent=2).encode()
         folder = Path(str(config.hydra.sweep.dir)) / COMMANDS
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / f"{hashlib.sha256(text).hexdigest()[:12]}.json", text)
 
 
-def asked_jobs(sweep: Path) -> list[frozenset[str]]:
-    """The overrides of every job that a command in ``sweep`` asks for, each once, in order.
+def asked_jobs(sweep: Path) -> list[Words]:
+    """The overrides of every job that a command in ``sweep`` asks for, each once, in order."""
+    return list(dict.fromkeys(job for found in _commands(sweep) for job in _expanded(found.words)))
 
-    Of a sweep that is older than this record, the newest command's.
+
+def directory_keys(sweep: Path) -> frozenset[str] | None:
+    """The settings that a job's directory is named after; None where that is not all there is.
+
+    A directory may be named after a job's number, and two commands may name theirs differently.
     """
+    templates = {command.subdir for command in _commands(sweep)}
+    template = templates.pop() if len(templates) == 1 else None
+    keys = frozenset(_PLACE.findall(template or ""))
+    return keys if keys and "${" not in _PLACE.sub("", template or "") else None
+
+
+@dataclass(frozen=True)
+class _Command:
+    words: list[str]
+    subdir: str | None = None
+
+
+def _commands(sweep: Path) -> list[_Command]:
+    """Oldest first; of a sweep that is older than the record, the newest alone."""
     files = sorted((sweep / COMMANDS).glob("*.json"), key=lambda file: file.stat().st_mtime)
-    commands: list[list[str]] = [json.loads(file.read_bytes()) for file in files]
-    if not commands and (sweep / "multirun.yaml").is_file():
-        commands.append(_words(OmegaConf.load(sweep / "multirun.yaml")))
-    return list(dict.fromkeys(job for words in commands for job in _expanded(words)))
+    found = [json.loads(file.read_bytes()) for file in files]
+    if found:
+        return [_Command(f) if isinstance(f, list) else _Command(**f) for f in found]
+    multirun = sweep / "multirun.yaml"
+    return [_Command(_words(OmegaConf.load(multirun)))] if multirun.is_file() else []
+
+
+def _hydra(config: Any) -> dict[str, Any]:
+    # As written: what it refers to is not known before a job is.
+    found = OmegaConf.to_container(config.hydra, resolve=False)
+    assert isinstance(found, dict)
+    return {str(name): value for name, value in found.items()}
 
 
 def _words(config: Any) -> list[str]:
     """Axes of the configuration and words of the command line."""
-    # As written: what they refer to is not known before a job is.
-    hydra = OmegaConf.to_container(config.hydra, resolve=False)
-    assert isinstance(hydra, dict)
+    hydra = _hydra(config)
     params = hydra["sweeper"].get("params") or {}
     words = [f"{name}={value}" for name, value in params.items()]
     return words + list(hydra["overrides"]["task"])
 
 
-def _expanded(words: list[str]) -> Iterator[frozenset[str]]:
+def _expanded(words: list[str]) -> Iterator[Words]:
     axes = []
     for override in OverridesParser.create().parse_overrides(words):
         key = override.get_key_element()

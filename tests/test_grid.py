@@ -63,6 +63,33 @@ def test_a_misspelt_experiment_is_hydras_to_report():
         expand("+experiment=papper")
 
 
+MUJOCO = ["HalfCheetah-v4", "Hopper-v4", "Walker2d-v4", "Ant-v4", "Humanoid-v4", "Swimmer-v4"]
+ATARI = [f"{game}NoFrameskip-v4" for game in ("Pong", "Boxing", "Tutankham", "CrazyClimber")]
+
+
+@pytest.mark.parametrize(
+    ("name", "envs", "sparsities", "seeds"),
+    [
+        ("paper_mujoco", MUJOCO, "0 0.5 0.7 0.8 0.9 0.95 0.98 0.99", 10),
+        ("paper_atari_cnn", ATARI, "0 0.5 0.7 0.8 0.9 0.95 0.98", 5),
+        ("paper_atari_resnet", ATARI, "0 0.5 0.7 0.8 0.9 0.95 0.98", 5),
+    ],
+)
+def test_the_papers_grids(name, envs, sparsities, seeds):
+    assert axes_of(expand(f"+experiment={name}")) == {
+        "variant": ["none", "int8", "weights"],
+        "sparsity": sparsities.split(),
+        "env": envs,
+        "seed": [str(seed) for seed in range(seeds)],
+    }
+
+
+@pytest.mark.parametrize("budget", ["paper", "quick", "smoke"])
+def test_bits_are_compared_with_dense_runs_in_every_budget(budget):
+    axes = axes_of(expand("+experiment=quantisation_ablation", f"budget={budget}"))
+    assert "0" in axes["sparsity"] and "none" in axes["variant"]
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_smaller_budgets_have_smaller_grids(name):
     sizes = []

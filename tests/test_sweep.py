@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from rlcompress import cli, sweep
-from rlcompress.sweep_jobs import RecordCommand, asked_jobs
+from rlcompress.sweep_jobs import RecordCommand, asked_jobs, directory_keys
 from rlcompress.training.lock import locked
 
 
@@ -58,9 +58,9 @@ def test_what_is_done_running_failed_and_left(ask, tmp_path):
     assert lines[4].strip() == str(failed / "error.txt")
 
 
-def command(*words, **params):
+def command(*words, subdir="${variant}/${seed}", **params):
     asked = {"sweeper": {"params": params}, "overrides": {"task": list(words)}}
-    return OmegaConf.create({"hydra": {**asked, "sweep": {"dir": "?"}}})
+    return OmegaConf.create({"hydra": {**asked, "sweep": {"dir": "?", "subdir": subdir}}})
 
 
 def test_every_command_of_a_folder_is_remembered(tmp_path):
@@ -76,6 +76,32 @@ def test_every_command_of_a_folder_is_remembered(tmp_path):
         sorted((f"variant={variant}", f"seed={seed}")) for variant, seed in asked
     )
     assert len(list((tmp_path / ".commands").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("templates", "keys"),
+    [
+        (["${env}/${hydra:runtime.choices.variant}/${seed}"], {"env", "variant", "seed"}),
+        (["${sac.total_timesteps}"] * 2, {"sac.total_timesteps"}),
+        (["${env}/${hydra:job.num}"], None),
+        (["${env}", "${seed}"], None),
+        (["alone"], None),
+        ([None], None),
+    ],
+)
+def test_settings_that_name_directories(templates, keys, tmp_path):
+    for number, template in enumerate(templates):
+        config = command(f"seed={number}", subdir=template)
+        config.hydra.sweep.dir = str(tmp_path)
+        RecordCommand().on_multirun_start(config)
+    assert directory_keys(tmp_path) == keys
+
+
+def test_a_record_of_words_alone_can_be_read(tmp_path):
+    (tmp_path / ".commands").mkdir()
+    (tmp_path / ".commands" / "a.json").write_text('["seed=0,1"]')
+    assert len(asked_jobs(tmp_path)) == 2
+    assert directory_keys(tmp_path) is None
 
 
 @pytest.mark.parametrize(

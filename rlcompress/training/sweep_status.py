@@ -15,7 +15,7 @@ import yaml
 
 from rlcompress.training.directory import SUMMARY
 from rlcompress.training.lock import holder
-from rlcompress.training.sweep_time import Shape, Words, own_parts, value_of
+from rlcompress.training.sweep_time import Shape, Words, only, own_parts, value_of
 
 State = Literal["done", "running", "failed", "stopped", "left"]
 
@@ -56,11 +56,15 @@ class JobStatus:
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """All jobs of a sweep: those that have begun, and the words of all that were asked for."""
+    """All jobs of a sweep: those that have begun, and the words of all that were asked for.
+
+    Two jobs with the same ``keys`` have the same directory; None: jobs with the same words have.
+    """
 
     jobs: tuple[JobStatus, ...]
     asked: tuple[Words, ...] = ()
     shape: Shape | None = None
+    keys: frozenset[str] | None = None
 
     def of(self, state: State) -> list[JobStatus]:
         """The jobs in one state."""
@@ -69,9 +73,9 @@ class SweepStatus:
     @cached_property
     def left(self) -> tuple[Words, ...]:
         """Jobs that have not begun; one that left no words behind is the first of them."""
-        begun = {job.words for job in self.jobs}
+        begun = {only(job.words, self.keys) for job in self.jobs if job.words is not None}
         nameless = sum(job.words is None for job in self.jobs)
-        return tuple(words for words in self.asked if words not in begun)[nameless:]
+        return tuple(w for w in self.asked if only(w, self.keys) not in begun)[nameless:]
 
     @property
     def expected(self) -> int | None:
@@ -98,7 +102,7 @@ class SweepStatus:
         # What began first trained what they share.
         begun = sorted(self.jobs, key=lambda job: job.began)
         words = [job.words for job in begun if job.words is not None]
-        return own_parts(dict.fromkeys([*words, *self.asked]), self.shape)
+        return own_parts(dict.fromkeys([*words, *self.left]), self.shape)
 
     @cached_property
     def _pace(self) -> Mapping[str | None, float]:
@@ -124,8 +128,12 @@ class SweepStatus:
         return 1.0 if job.words is None else self._parts[job.words]
 
 
-def read_status(sweep: Path, asked: Sequence[Words] = ()) -> SweepStatus:
+def read_status(
+    sweep: Path, asked: Sequence[Words] = (), keys: frozenset[str] | None = None
+) -> SweepStatus:
     """Look at every job below ``sweep``; ``asked`` as the commands of the sweep asked for them.
+
+    ``keys`` as in ``SweepStatus``; of jobs with the same directory the newest counts.
 
     Raises:
         ValueError: ``sweep`` is no directory.
@@ -133,7 +141,8 @@ def read_status(sweep: Path, asked: Sequence[Words] = ()) -> SweepStatus:
     if not sweep.is_dir():
         raise ValueError(f"status={sweep} is no directory; name that of a sweep (hydra.sweep.dir)")
     jobs = tuple(_job(path, sweep) for path in job_directories(sweep))
-    return SweepStatus(jobs, tuple(dict.fromkeys(asked)), _shape(jobs))
+    by_directory = {only(words, keys): words for words in asked}
+    return SweepStatus(jobs, tuple(by_directory.values()), _shape(jobs), keys)
 
 
 def job_directories(root: Path) -> Iterator[Path]:
@@ -211,10 +220,14 @@ def _shape(jobs: Sequence[JobStatus]) -> Shape | None:
 
 
 def _scheduler_log(path: Path, sweep: Path) -> Path | None:
-    """What SLURM kept of a job's errors, in the folder of submitit."""
+    """What SLURM kept of what a job said, in the folder of submitit; of its errors if apart."""
     job = _json(path / "environment.json").get("scheduler_job")
-    logs = sorted(sweep.glob(f".submitit/*{job}*/*_log.err")) if job else []
-    return logs[-1] if logs else None
+    for ending in ("err", "out") if job else ():
+        # All tasks of an array share the folder that is named after it.
+        logs = sorted(sweep.glob(f".submitit/*/{job}_*_log.{ending}"))
+        if logs:
+            return logs[-1]
+    return None
 
 
 def _json(path: Path) -> dict[str, Any]:

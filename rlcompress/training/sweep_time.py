@@ -31,6 +31,11 @@ def value_of(words: Words, key: str) -> str | None:
     return next((word.partition("=")[2] for word in words if word.startswith(f"{key}=")), None)
 
 
+def only(words: Words, keys: frozenset[str] | None) -> Words:
+    """The words that set one of ``keys``; all of them where that is None."""
+    return words if keys is None else frozenset(w for w in words if w.partition("=")[0] in keys)
+
+
 def own_parts(jobs: Iterable[Words], shape: Shape | None) -> dict[Words, float]:
     """The fraction of its length that each job trains itself, in the order in which they start.
 

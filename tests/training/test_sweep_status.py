@@ -123,11 +123,27 @@ def test_jobs_of_an_earlier_command_are_not_those_of_the_newest(tmp_path):
     assert found.expected == 3
 
 
-def test_what_the_scheduler_kept_of_a_job_is_named(tmp_path):
+def test_a_job_that_was_asked_for_in_other_words_is_not_left(tmp_path):
+    begun, again = words("none", "0"), words("none", "0") | {"final_episodes=3"}
+    other = words("none", "0.9") | {"final_episodes=3"}
+    finish(job(tmp_path, "0", words=begun), 60)
+    assert len(read_status(tmp_path, [begun, again]).left) == 1
+    keys = frozenset({"env", "variant", "sparsity"})
+    found = read_status(tmp_path, [begun, words("none", "0.9"), again, other], keys)
+    assert (found.left, found.expected) == ((other,), 2)
+
+
+@pytest.mark.parametrize("ending", ["err", "out"])
+def test_what_the_scheduler_kept_of_a_job_is_named(ending, tmp_path):
+    """Errors go where everything goes by our configuration, and apart by submitit's own."""
     stopped = job(tmp_path, "0")
     (stopped / "environment.json").write_text('{"scheduler_job": "17_3"}')
-    log = tmp_path / ".submitit" / "17_3" / "17_3_0_log.err"
-    log.parent.mkdir(parents=True)
+    folder = tmp_path / ".submitit" / "17"
+    folder.mkdir(parents=True)
+    (folder / "17_3_submitted.pkl").write_bytes(b"")
+    (folder / "17_30_0_log.err").write_text("of another\n")
+    (folder / "17_3_0_log.out").write_text("said\n")
+    log = folder / f"17_3_0_log.{ending}"
     log.write_text("Killed\n")
     assert read_status(tmp_path).of("stopped")[0].log == log
 

@@ -26,9 +26,12 @@ from rlcompress.reporting.run import COMMAND, EVALUATIONS, SUMMARY, Run
 def pack(run: Run) -> dict[str, Any]:
     """One finished run as a row."""
     episodes = groupby(run.evaluations(), key=lambda row: (row["variant"], row["step"]))
+    record = run.read_json("environment.json")
     return {
         "run": run.name,
-        "commit": run.read_json("environment.json").get("git"),
+        "commit": record.get("git"),
+        "begun_by": record.get("begun_by", {}).get("git"),
+        "changed": record.get("changed", []),
         "command": run.text(COMMAND),
         "summary": run.read_json(SUMMARY),
         "evaluations": [[*key, [row["return"] for row in rows]] for key, rows in episodes],

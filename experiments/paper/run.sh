@@ -36,8 +36,13 @@ train +experiment=paper_atari_cnn variant=none,int8 sparsity=0,0.9 env=PongNoFra
   dqn_atari.exploration_fraction=0.2 eval_freq=24000 eval_episodes=5 final_episodes=10 \
   matmul=bf16 hydra.sweep.dir="$runs/atari_cnn"
 
-train +experiment=paper_atari_resnet budget=quick variant=none,int8 sparsity=0,0.9 \
-  env=PongNoFrameskip-v4 seed=0 eval_freq=4000 matmul=bf16 hydra.sweep.dir="$runs/atari_resnet"
+# Final episodes of policies that have not learnt are as long as the training.
+for final in "none 20" "int8 3"; do
+  read -r variant episodes <<< "$final"
+  train +experiment=paper_atari_resnet budget=quick variant=$variant sparsity=0,0.9 \
+    env=PongNoFrameskip-v4 seed=0 eval_freq=4000 final_episodes=$episodes matmul=bf16 \
+    hydra.sweep.dir="$runs/atari_resnet"
+done
 
 for env in Hopper-v4 HalfCheetah-v4 Swimmer-v4; do
   collect mujoco/$env

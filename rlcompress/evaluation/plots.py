@@ -18,6 +18,9 @@ from rlcompress.evaluation.style import colour, keep_labels_apart, legend_above,
 
 _REFERENCE_STYLES = ((0, (4, 3)), (0, (1, 2)), (0, (8, 2, 1, 2)))
 _MARKERS = {"quantised": "s", "binary": "^"}
+_APART = 0.011
+"""Between marks of one sparsity, as a part of the axis."""
+
 _GUIDES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -76,11 +79,11 @@ def return_against_sparsity(
             linestyle=_REFERENCE_STYLES[style % len(_REFERENCE_STYLES)],
             label=label,
         )
-    for number, one in enumerate(series):
-        offset = 0.07 * (number - (len(series) - 1) / 2)
-        _draw_series(axes, one, [kept_axis(point.x) + offset for point in one.points])
     found = {point.x for one in series for point in one.points}
     shown = sorted(found | {s for curve in (reference or {}).values() for s in curve})
+    for number, one in enumerate(series):
+        offset = _APART * _span(shown) * (number - (len(series) - 1) / 2)
+        _draw_series(axes, one, [kept_axis(point.x) + offset for point in one.points])
     _sparsity_ticks(axes, shown)
     axes.set(xlabel="sparsity", ylabel=ylabel)
     axes.margins(x=0.06, y=0.12)
@@ -232,11 +235,18 @@ def _label_points(axes: Any, points: Sequence[tuple[Point, Series]]) -> None:
         )
 
 
+def _span(sparsities: Sequence[float]) -> float:
+    """What the axis spans; 1 where it is a single sparsity."""
+    if len(set(sparsities)) < 2:
+        return 1.0
+    return kept_axis(max(sparsities)) - kept_axis(min(sparsities))
+
+
 def _sparsity_ticks(axes: Any, sparsities: Sequence[float]) -> None:
     """Ticks at the sparsities that there are, thinned out where their names would collide."""
     ticks: list[float] = []
     preferred = sorted(sparsities, key=lambda s: (s not in _GUIDES, -s))
-    span = kept_axis(max(sparsities)) - kept_axis(min(sparsities)) if sparsities else 0.0
+    span = _span(sparsities)
     for sparsity in preferred:
         if all(abs(kept_axis(sparsity) - kept_axis(t)) > span * 0.075 for t in ticks):
             ticks.append(sparsity)

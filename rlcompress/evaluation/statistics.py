@@ -121,8 +121,12 @@ def profile_bounds(
 
 
 def _above(samples: Sequence[FloatArray], thresholds: Sequence[float] | FloatArray) -> FloatArray:
-    pooled = np.concatenate(samples, axis=-1)
-    return np.array([np.mean(pooled > threshold, axis=-1) for threshold in thresholds])
+    pooled, limits = np.concatenate(samples, axis=-1), np.sort(thresholds)
+    # How many thresholds each run clears: to compare all of them takes a hundred times as long.
+    cleared = _times_drawn(np.searchsorted(limits, pooled), len(limits) + 1)
+    above = cleared[..., ::-1].cumsum(axis=-1)[..., ::-1][..., 1:] / pooled.shape[-1]
+    found: FloatArray = np.moveaxis(above, -1, 0)[np.searchsorted(limits, thresholds)]
+    return found
 
 
 def _iqm(samples: Sequence[FloatArray]) -> FloatArray:
@@ -184,7 +188,7 @@ class _Wins:
 
 
 def _times_drawn(drawn: IntArray, size: int) -> FloatArray:
-    """(..., draws) positions to (..., size) counts of each."""
+    """(..., draws) positions below ``size`` to (..., size) counts of each."""
     rows = drawn.reshape(-1, drawn.shape[-1])
     places = rows + size * np.arange(len(rows))[:, None]
     counts = np.bincount(places.ravel(), minlength=size * len(rows))

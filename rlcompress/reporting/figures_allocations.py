@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rlcompress.evaluation import plots
@@ -20,8 +21,11 @@ _COLOURS = {
 """Allocations and names of colours, in the order of the legend."""
 
 
-def return_by_allocation(sweep: Sweep) -> Picture | None:
-    """One panel per environment; None where the runs of none differ in their allocation."""
+def return_by_allocation(sweep: Sweep, titled: Callable[[str], str] = str) -> Picture | None:
+    """One panel per environment; None where the runs of none differ in their allocation.
+
+    ``titled`` makes a panel's title of its environment.
+    """
     panels = []
     for env in sweep.environments:
         series = _series(sweep, env)
@@ -31,7 +35,7 @@ def return_by_allocation(sweep: Sweep) -> Picture | None:
         level = None if dense is None else estimate({env: dense}, how=sweep.how)
 
         def draw(figure: Any, series: Any = series, level: Any = level, env: str = env) -> None:
-            plots.return_against_sparsity(figure.subplots(), series, level, title=env)
+            plots.return_against_sparsity(figure.subplots(), series, level, title=titled(env))
 
         panels.append(Panel(env, draw, spoken=f"Return by allocation in {env}"))
     if not panels:

@@ -44,12 +44,13 @@ def return_against_sparsity(
 ) -> Picture | None:
     """One panel per environment, in the form of the paper's Figures 4 to 6, and its curves.
 
-    ``titled`` makes a panel's title of its environment.
+    Environments that have a published curve alone get a panel as well. ``titled`` makes a panel's
+    title of its environment.
     """
     if not sweep.sparsities:
         return None
     panels = []
-    for env in sweep.environments:
+    for env in (*sweep.environments, *(e for e in published or {} if e not in sweep.environments)):
         series = _series(sweep, env, lambda condition, runs: condition.sparsity, best=True)
         dense = sweep.dense().get(env)
         level = None if dense is None else estimate({env: dense}, how=sweep.how)

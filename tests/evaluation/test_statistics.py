@@ -78,6 +78,7 @@ def test_the_bounds_of_a_profile_are_those_of_its_fractions():
 def test_a_profile_counts_runs_strictly_above():
     found = performance_profile(TWO_TASKS, [-1.0, 0.0, 0.5, 1.5, 9.0])
     assert found == pytest.approx([1, 7 / 8, 5 / 8, 2 / 8, 0])
+    assert performance_profile(TWO_TASKS, [1.5, 0.5, 0.5]) == pytest.approx([2 / 8, 5 / 8, 5 / 8])
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def drawn(panel):
 
 
 def test_published_curves_lie_beneath_ours(grid, script):
-    published = script.published("mlp")
+    published = {"Hopper-v4": script.published("mlp")["Hopper-v4"]}
     (panel,) = return_against_sparsity(Sweep(read_runs(str(grid)).runs), published).panels
     found = drawn(panel)
     assert {"dense", "pruned", "quantised", f"{PAPER}, pruned", f"{PAPER}, quantised"} <= set(found)
@@ -118,11 +118,11 @@ def test_a_packed_sweep_gives_the_same_figures_and_words(
     monkeypatch.setattr(sys, "argv", ["collect.py", str(grid), str(packed)])
     collect.main()
     assert "8 runs" in capsys.readouterr().out
+    monkeypatch.setattr(script, "published", lambda network: {})
     monkeypatch.setattr(sys, "argv", ["figures.py", str(grid), str(tmp_path / "direct")])
     script.main()
     direct = capsys.readouterr().out.replace("direct", "")
     monkeypatch.setattr(script, "HERE", tmp_path)
-    monkeypatch.setattr(script, "published", lambda network: {})
     monkeypatch.setattr(sys, "argv", ["figures.py"])
     script.main()
     assert capsys.readouterr().out == direct.replace("//", "/")
@@ -143,5 +143,37 @@ def returns_of(run):
 
 def test_a_panel_says_how_long_and_how_often(grid, script):
     sweep = Sweep(read_runs(str(grid)).runs)
-    assert script.titled(sweep, "Hopper-v4", 10_000) == "Hopper-v4: 10 k steps, 2 seeds"
-    assert script.titled(sweep, "Hopper-v4", 10**6).endswith("2 seeds, not converged")
+    found = script.titled(sweep, "Hopper-v4", 50_000)
+    assert found == "Hopper-v4: 10 k steps (20 % of the paper's), 2 seeds"
+    assert script.titled(sweep, "Hopper-v4", 10**6).endswith(
+        "(1 % of the paper's), 2 seeds, not converged"
+    )
+    assert script.titled(sweep, "Ant-v4", 10**6) == "Ant-v4: the paper's runs alone"
+
+
+def test_environments_that_we_did_not_run_show_the_papers_curves(grid):
+    published = {"Ant-v4": {PAPER: {0.5: 1.0, 0.9: 2.0}}}
+    ours, theirs = return_against_sparsity(Sweep(read_runs(str(grid)).runs), published).panels
+    assert PAPER not in drawn(ours)
+    assert drawn(theirs) == {PAPER: ([kept_axis(0.5), kept_axis(0.9)], [1.0, 2.0])}
+
+
+def test_what_the_papers_own_numbers_say(script, monkeypatch):
+    curves = {"pruned": {0.0: 1.0, 0.5: 100.0, 0.9: -10.0}}
+    curves["quantised"] = {0.0: 9.0, 0.5: 90.0, 0.9: -9.5}
+    monkeypatch.setattr(script, "published", lambda network: {"Ant-v4": curves})
+    assert script.published_sentence("mlp").endswith("higher at 1 of 2 sparsities, median -2.5%")
+
+
+@pytest.mark.parametrize("sparsities", [(0.98, 0.99), (0.5, 0.9, 0.99)])
+def test_marks_of_one_sparsity_lie_as_far_apart_whatever_the_axis_spans(sparsities, tmp_path):
+    for allocation in ("global", "uniform"):
+        for sparsity in sparsities:
+            path = tmp_path / f"{allocation}{sparsity}"
+            words = f"allocation={allocation}"
+            write_run(path, sparsity=sparsity, overrides=words, allocation=allocation)
+    (panel,) = return_by_allocation(Sweep(read_runs(str(tmp_path)).runs)).panels
+    found = drawn(panel)
+    apart = found["global"][0][0] - found["uniform"][0][0]
+    span = kept_axis(sparsities[-1]) - kept_axis(sparsities[0])
+    assert apart / span == pytest.approx(0.011)

@@ -168,7 +168,7 @@ def _job(path: Path, sweep: Path) -> JobStatus:
     step, who = _last_step(path), holder(path)
     if who is not None:
         return JobStatus(path, "running", words, step=step, reason=who)
-    log = _scheduler_log(path, sweep)
+    log = scheduler_log(path, sweep)
     if (path / ERROR).exists():
         lines = (path / ERROR).read_text(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else "no reason given"
@@ -219,7 +219,7 @@ def _shape(jobs: Sequence[JobStatus]) -> Shape | None:
     return None
 
 
-def _scheduler_log(path: Path, sweep: Path) -> Path | None:
+def scheduler_log(path: Path, sweep: Path) -> Path | None:
     """What SLURM kept of what a job said, in the folder of submitit; of its errors if apart."""
     job = _json(path / "environment.json").get("scheduler_job")
     for ending in ("err", "out") if job else ():

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -39,6 +40,7 @@ MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 ReturnToService=2
+BatchStartTimeout=1
 SchedulerParameters=sched_interval=1
 KillWait=5
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} State=UNKNOWN
@@ -56,13 +58,47 @@ def _program(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
+@dataclass
+class Cluster:
+    """A cluster that runs: the ``environment`` in which its commands work, its daemons."""
+
+    place: Path
+    environment: dict[str, str]
+    daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, name: str) -> None:
+        """Start a daemon of SLURM, or start it again."""
+        self.daemons[name] = _start([name, "-D"], self.environment, self.place)
+
+    def machine_dies(self) -> None:
+        """End everything on the only node at once, without a word, and start its daemon again."""
+        self.daemons["slurmd"].kill()
+        self.daemons["slurmd"].wait()
+        for process in self._on_the_node():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.start("slurmd")
+
+    def _on_the_node(self) -> Iterator[int]:
+        """Steps of SLURM, and what they have started."""
+        ours = f"SLURM_CONF={self.environment['SLURM_CONF']}\0".encode()
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (path / "environ").read_bytes() + b"\0"
+                name = (path / "comm").read_text().strip()
+            except OSError:
+                continue
+            if ours in environment and (name == "slurmstepd" or b"\0SLURM_JOB_ID=" in environment):
+                yield int(path.name)
+
+
 @contextlib.contextmanager
-def cluster(place: Path) -> Iterator[dict[str, str]]:
-    """Run a cluster with its files in ``place``; the environment in which its commands work."""
+def cluster(place: Path) -> Iterator[Cluster]:
+    """Run a cluster with its files in ``place``."""
     environment = {**os.environ, "SLURM_CONF": str(place / "slurm.conf")}
-    processes = []
+    found = Cluster(place, environment)
     try:
-        processes.append(_munge(place))
+        found.daemons["munged"] = _munge(place)
         host = socket.gethostname().split(".")[0]
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         about = {"host": host, "place": place, "user": "root", "cpus": os.cpu_count()}
@@ -71,14 +107,14 @@ def cluster(place: Path) -> Iterator[dict[str, str]]:
         for name in ("state", "spool"):
             (place / name).mkdir()
         for name in ("slurmctld", "slurmd"):
-            processes.append(_start([name, "-D"], environment, place))
+            found.start(name)
         _wait_until_idle(environment, place)
-        yield environment
+        yield found
     finally:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             command = ["scancel", "--signal=KILL", "--user", "root"]
             subprocess.run(command, env=environment, check=False, timeout=20)
-        for process in reversed(processes):
+        for process in reversed(found.daemons.values()):
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
@@ -102,7 +138,7 @@ def _munge(place: Path) -> subprocess.Popen[bytes]:
 def _start(words: list[str], environment: dict[str, str], place: Path) -> subprocess.Popen[bytes]:
     program = _program(words[0])
     assert program is not None
-    with (place / f"{words[0]}.out").open("wb") as log:
+    with (place / f"{words[0]}.out").open("ab") as log:
         return subprocess.Popen([program, *words[1:]], env=environment, stdout=log, stderr=log)
 
 

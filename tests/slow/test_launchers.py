@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rlcompress.training.sweep_status import read_status, scheduler_log
 from tests.slow import slurm
 from tests.slow.sweeps import SWEEP, ended, said, saved, start, wait
 from tests.training.kills import assert_same
@@ -48,30 +49,65 @@ def ask(*command: str, environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def test_slurm(alone, tmp_path):
-    """One job is told to stop and queues itself again, one is killed and queued again by SLURM."""
+@pytest.fixture
+def slurm_cluster(tmp_path):
     if slurm.missing():
         pytest.skip(f"a SLURM of our own needs {', '.join(slurm.missing())}")
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    directory, place = tmp_path / "sweep", tmp_path / "slurm"
+    place = tmp_path / "slurm"
     place.mkdir()
-    options = ("hydra/launcher=slurm", "hydra.launcher.mem_gb=1", "hydra.launcher.timeout_min=30")
-    with slurm.cluster(place) as environment:
-        sweep = start(directory, *SWEEP, *options, environment=environment)
-        try:
-            for seed, command in (("0", "scancel --signal=USR2"), ("1", "scontrol requeue")):
-                wait(lambda run=directory / seed: saved(run), sweep, directory)
-                queue = ask(
-                    "squeue", "--noheader", "--array", "-o", "%F_%K", environment=environment
-                )
-                job = next(name for name in queue.split() if name.endswith(f"_{seed}"))
-                ask(*command.split(), job, environment=environment)
-            ended(sweep, directory)
-            jobs = ask("scontrol", "show", "job", environment=environment)
-        finally:
-            sweep.kill()
-    assert [int(n) for n in re.findall(r"Restarts=(\d+)", jobs)] == [1, 1], jobs
+    with slurm.cluster(place) as found:
+        yield found
+
+
+ON_SLURM = ("hydra/launcher=slurm", "hydra.launcher.mem_gb=1", "hydra.launcher.timeout_min=30")
+
+
+def restarts(environment: dict[str, str]) -> list[int]:
+    jobs = ask("scontrol", "show", "job", environment=environment)
+    return [int(n) for n in re.findall(r"Restarts=(\d+)", jobs)]
+
+
+def assert_resumed(directory: Path) -> None:
+    """Every job went on from a checkpoint: from its beginning it would end the same."""
+    for job in read_status(directory).jobs:
+        log = scheduler_log(job.path, directory)
+        assert log is not None, job.path
+        assert re.search(r"continuing after [1-9]\d* steps", log.read_text()), log.read_text()
+
+
+def test_slurm(alone, slurm_cluster, tmp_path):
+    """One job is told to stop and queues itself again, one is queued again by an operator."""
+    directory, environment = tmp_path / "sweep", slurm_cluster.environment
+    sweep = start(directory, *SWEEP, *ON_SLURM, environment=environment)
+    try:
+        for seed, command in (("0", "scancel --signal=USR2"), ("1", "scontrol requeue")):
+            wait(lambda run=directory / seed: saved(run), sweep, directory)
+            queue = ask("squeue", "--noheader", "--array", "-o", "%F_%K", environment=environment)
+            job = next(name for name in queue.split() if name.endswith(f"_{seed}"))
+            ask(*command.split(), job, environment=environment)
+        ended(sweep, directory)
+        assert restarts(environment) == [1, 1]
+    finally:
+        sweep.kill()
     assert_same_sweep(directory, alone)
+    assert_resumed(directory)
+
+
+def test_slurm_loses_a_machine(alone, slurm_cluster, tmp_path):
+    """Both jobs are killed with the node they are on, and queued again when it is back."""
+    directory = tmp_path / "sweep"
+    sweep = start(directory, *SWEEP, *ON_SLURM, environment=slurm_cluster.environment)
+    try:
+        for seed in ("0", "1"):
+            wait(lambda run=directory / seed: saved(run), sweep, directory)
+        slurm_cluster.machine_dies()
+        ended(sweep, directory)
+        assert restarts(slurm_cluster.environment) == [1, 1]
+    finally:
+        sweep.kill()
+    assert_same_sweep(directory, alone)
+    assert_resumed(directory)
 
 
 def test_ray(alone, tmp_path):
@@ -98,6 +134,7 @@ def test_ray(alone, tmp_path):
     finally:
         cluster.shutdown()
     assert_same_sweep(directory, alone)
+    assert len(re.findall(r"continuing after [1-9]\d* steps", said(directory))) == 2
 
 
 def test_joblib(alone, tmp_path):
@@ -117,6 +154,7 @@ def test_joblib(alone, tmp_path):
     assert not (directory / "0" / "summary.json").exists()
     ended(start(directory, *words), directory)
     assert_same_sweep(directory, alone)
+    assert re.search(r"continuing after [1-9]\d* steps", said(directory))
 
 
 def test_a_job_that_fails_elsewhere_says_why_here(tmp_path):

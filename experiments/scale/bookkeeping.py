@@ -19,7 +19,11 @@ import sys
 import time
 from pathlib import Path
 
+from rlcompress.artifact.file import write_bytes
 from rlcompress.sweep_jobs import COMMANDS
+from rlcompress.training.environment_record import environment_record
+
+RESULT = Path(__file__).parent / "results" / "bookkeeping.json"
 
 ENVS = ("HalfCheetah-v4", "Hopper-v4", "Walker2d-v4", "Ant-v4", "Humanoid-v4", "Swimmer-v4")
 SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -84,22 +88,24 @@ def write_command(sweep: Path, runs: int) -> None:
     axes = {"variant": VARIANTS, "sparsity": SPARSITIES, "env": ENVS}
     words = [f"{axis}={','.join(map(str, values))}" for axis, values in axes.items()]
     (sweep / COMMANDS).mkdir(exist_ok=True)
-    text = json.dumps([*words, f"seed=range({seeds})"])
+    subdir = "${env}/${hydra:runtime.choices.variant}/${sparsity}/${seed}"
+    text = json.dumps({"words": [*words, f"seed=range({seeds})"], "subdir": subdir})
     (sweep / COMMANDS / "grid.json").write_text(text)
 
 
-def timed(*words: str) -> None:
-    """Run a command, print how long it took and the last line that it printed."""
+def timed(*words: str) -> float:
+    """Run a command, print how long it took and the last line that it printed; the seconds."""
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", *words], check=True, capture_output=True, text=True
     )
     seconds = time.monotonic() - start
     print(f"{' '.join(words)}: {seconds:.1f} s; {done.stdout.splitlines()[-1]}", flush=True)
+    return seconds
 
 
 def main() -> None:
-    """Make the directories that are missing, then time both commands twice."""
+    """Make the directories that are missing, then time both commands twice; keep the times."""
     place, number = Path(sys.argv[1]).absolute(), int([*sys.argv, "10000"][2])
     place.mkdir(parents=True, exist_ok=True)
     real = real_run(place)
@@ -111,9 +117,18 @@ def main() -> None:
     write_command(place / "sweep", number)
     files = sum(len(names) for _, _, names in os.walk(place / "sweep"))
     print(f"{number:,} run directories, {files:,} files")
+    commands = {
+        "sweep": ("rlcompress.sweep", f"status={place / 'sweep'}"),
+        "report": ("rlcompress.report", f"runs={place / 'sweep'}", f"out={place / 'report'}"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(2):
-        timed("rlcompress.sweep", f"status={place / 'sweep'}")
-        timed("rlcompress.report", f"runs={place / 'sweep'}", f"out={place / 'report'}")
+        for name, words in commands.items():
+            seconds[name].append(round(timed(*words), 1))
+    record = environment_record()
+    about = {"runs": number, "files": files, "cpu": record["cpu"], "git": record["git"]}
+    RESULT.parent.mkdir(exist_ok=True)
+    write_bytes(RESULT, (json.dumps(about | {"seconds": seconds}, indent=2) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -68,10 +68,11 @@ def titled(sweep: Sweep, env: str, published_steps: int) -> str:
     if not runs:
         return f"{env}: the paper's runs alone"
     steps = "/".join(sorted({f"{run.total_timesteps // 1000} k" for run in runs}))
-    seeds = len({run.seed for run in runs})
+    numbers = sorted({len(found) for found in sweep.of(env).values()})
+    seeds = " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
     part = max(run.total_timesteps for run in runs) / published_steps
     found = f"{env}: {steps} steps ({100 * part:.2g} % of the paper's)"
-    found += f", {seeds} seed{'s' * (seeds != 1)}"
+    found += f", {seeds} seed{'s' * (numbers[-1] != 1)}"
     return found + (", not converged" if part < CONVERGED else "")
 
 

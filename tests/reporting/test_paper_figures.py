@@ -149,6 +149,8 @@ def test_a_panel_says_how_long_and_how_often(grid, script):
         "(1 % of the paper's), 2 seeds, not converged"
     )
     assert script.titled(sweep, "Ant-v4", 10**6) == "Ant-v4: the paper's runs alone"
+    unfinished = Sweep(sweep.runs[:-1])
+    assert script.titled(unfinished, "Hopper-v4", 50_000).endswith(", 1 to 2 seeds")
 
 
 def test_environments_that_we_did_not_run_show_the_papers_curves(grid):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -96,23 +97,17 @@ def draw(sweep: Sweep, network: str, out: Path) -> None:
         print(out / f"{found.key}.png")
 
 
-def sentence(sweep: Sweep) -> bool:
-    """Whether "pruning with quantisation slightly outperforms pruning", on the pairs there are.
-
-    Returns whether there are any.
-    """
-    told = False
+def sentence(sweep: Sweep) -> Iterator[str]:
+    """Whether "pruning with quantisation slightly outperforms pruning", on the pairs there are."""
     for extra, name in (("", "8-bit weights and activations"), (WEIGHTS_ONLY, "8-bit weights")):
         for checkpoint in CHECKPOINTS:
             pairs = differences(sweep, checkpoint, extra)
             if not pairs:
                 continue
-            told = True
-            print(f"{name}, {checkpoint} checkpoints, quantised minus pruned:")
+            yield f"{name}, {checkpoint} checkpoints, quantised minus pruned:"
             for env, seeds in pairs.items():
-                print(f"  {env}: {compare_pairs({env: seeds})}")
-            print(f"  all: {compare_pairs(pairs)}")
-    return told
+                yield f"  {env}: {compare_pairs({env: seeds})}"
+            yield f"  all: {compare_pairs(pairs)}"
 
 
 def published_sentence(network: str) -> str:
@@ -137,8 +132,10 @@ def show(runs: Path, out: Path) -> None:
         steps = sorted({run.total_timesteps for run in sweep.runs})
         print(f"{network}: {len(sweep.runs)} runs, {', '.join(f'{n:,}' for n in steps)} steps")
         draw(sweep, network, out)
-        if sentence(sweep) and published(network):
-            print(published_sentence(network))
+        said = list(sentence(sweep))
+        if said and published(network):
+            said.append(published_sentence(network))
+        print("".join(f"{line}\n" for line in said), end="")
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from rlcompress.evaluation.curves import Curve, curve_of_episodes
 from rlcompress.evaluation.lossless import normalised
 from rlcompress.evaluation.resampling import Bootstrap, FloatArray
+from rlcompress.evaluation.statistics import Scores
 from rlcompress.reporting.run import Run
 from rlcompress.reporting.settings import is_compression, varying
 
@@ -187,19 +188,19 @@ class Sweep:
         }
         return {env: _values(found) for env, found in results.items() if found}
 
-    def normalised(
+    def measure(
         self,
         condition: Condition,
         checkpoint: str = "last",
         envs: Iterable[str] | None = None,
     ) -> dict[str, FloatArray]:
-        """``scores`` as parts of the mean of the dense runs, where there are some and it is not 0.
+        """What a condition's runs are compared with: ``dense``, where its mean is not 0."""
+        dense = self.dense(checkpoint, condition, envs)
+        return {env: values for env, values in dense.items() if np.mean(values) != 0}
 
-        Dense runs are those that train as the condition's runs do.
-        """
-        means = {e: float(np.mean(r)) for e, r in self.dense(checkpoint, condition, envs).items()}
-        usable = {env: value for env, value in means.items() if value}
-        return normalised(self.scores(condition, checkpoint, envs), usable)
+    def normalised(self, condition: Condition) -> dict[str, FloatArray]:
+        """Last ``scores`` as parts of the mean of ``measure``."""
+        return as_parts(self.scores(condition), self.measure(condition))
 
     def twins(
         self,
@@ -278,6 +279,11 @@ def returns(
 
 def _values(results: Iterable[tuple[int, float]]) -> FloatArray:
     return np.array([value for _, value in results])
+
+
+def as_parts(scores: Scores, dense: Scores) -> dict[str, FloatArray]:
+    """Scores as parts of the mean of the dense runs, where there are some."""
+    return normalised(scores, {env: float(np.mean(runs)) for env, runs in dense.items()})
 
 
 def spread(runs: Sequence[Run], most: int) -> Sequence[Run]:

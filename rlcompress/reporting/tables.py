@@ -5,16 +5,16 @@ The same rows are shown on the page and written as ``statistics.jsonl``; formats
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from rlcompress.evaluation.lossless import Comparison, compare
-from rlcompress.evaluation.statistics import AGGREGATES, Estimate, estimate, improvement
+from rlcompress.evaluation.statistics import AGGREGATES, Estimate, Scores, estimate, improvement
 from rlcompress.reporting.run import Run
-from rlcompress.reporting.sweep import CHECKPOINTS, Condition, Sweep
+from rlcompress.reporting.sweep import CHECKPOINTS, Condition, Sweep, as_parts
 
 POOLED = "all environments"
 
@@ -69,8 +69,7 @@ def _each(sweep: Sweep) -> Iterator[Row]:
                     scores[env].size,
                     estimate(scores, "IQM", sweep.how),
                     float(np.mean(scores[env])),
-                    _aggregates(sweep, condition, checkpoint, [env]),
-                    *_against(sweep, condition, checkpoint, [env]),
+                    *_against(sweep, condition, checkpoint, scores),
                     *_sizes(runs, checkpoint),
                 )
 
@@ -84,31 +83,26 @@ def _pooled(sweep: Sweep) -> Iterator[Row]:
                 continue
             runs = sum(len(values) for values in scores.values())
             comparable = set(sweep.dense(checkpoint, condition)) >= set(scores)
-            envs = sweep.environments if comparable else ()
-            aggregates = _aggregates(sweep, condition, checkpoint, envs)
-            against = _against(sweep, condition, checkpoint, envs)
-            yield Row(POOLED, condition, checkpoint, runs, None, None, aggregates, *against)
-
-
-def _aggregates(
-    sweep: Sweep, condition: Condition, checkpoint: str, envs: Sequence[str]
-) -> dict[str, Estimate]:
-    scores = sweep.normalised(condition, checkpoint, envs)
-    return {name: estimate(scores, name, sweep.how) for name in AGGREGATES} if scores else {}
+            against = _against(sweep, condition, checkpoint, scores if comparable else {})
+            yield Row(POOLED, condition, checkpoint, runs, None, None, *against)
 
 
 def _against(
-    sweep: Sweep, condition: Condition, checkpoint: str, envs: Sequence[str]
-) -> tuple[Estimate | None, Comparison | None]:
-    scores = sweep.scores(condition, checkpoint, envs)
-    dense = sweep.dense(checkpoint, condition, envs)
-    usable = {env: values for env, values in dense.items() if np.mean(values) != 0}
-    if condition.final == "dense" or not set(usable) & set(scores):
-        return None, None
-    twins = sweep.twins(condition, checkpoint, envs)
+    sweep: Sweep, condition: Condition, checkpoint: str, scores: Scores
+) -> tuple[dict[str, Estimate], Estimate | None, Comparison | None]:
+    """What follows from dense runs: aggregates of parts of their mean, wins, the test."""
+    dense = sweep.measure(condition, checkpoint, scores)
+    if not dense:
+        return {}, None, None
+    parts = as_parts(scores, dense)
+    aggregates = {name: estimate(parts, name, sweep.how) for name in AGGREGATES}
+    if condition.final == "dense":
+        return aggregates, None, None
+    twins = sweep.twins(condition, checkpoint, scores)
     return (
-        improvement(scores, usable, sweep.how),
-        compare(scores, usable, twins=twins, how=sweep.how),
+        aggregates,
+        improvement(scores, dense, sweep.how),
+        compare(scores, dense, twins=twins, how=sweep.how),
     )
 
 

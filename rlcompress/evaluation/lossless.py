@@ -1,11 +1,12 @@
 """Whether compressed runs lose nothing against dense ones: a stated non-inferiority test.
 
 A difference is (compressed mean - dense mean) / abs(dense mean) of one environment, or the mean of
-these over environments. ``lossless``: the lower bound of its bootstrap interval lies above minus
-the margin, 10 % for one environment and 5 % for several pooled. ``lossy``: the upper bound lies
-below it, so that more runs would not help. Otherwise ``undecided``, with the runs that would decide
-it, with a probability of 80 %, if means and deviations stayed as they are. "No significant
-difference" is never called lossless: few runs would make everything so.
+these over environments. ``lossless``: the lower bound of its bootstrap interval (expanded
+percentiles, ``resampling.py``) lies above minus the margin, 10 % for one environment and 5 % for
+several pooled. ``lossy``: the upper bound lies below it, so that more runs would not help.
+Otherwise ``undecided``, with the runs that would decide it, with a probability of 80 %, if means
+and deviations stayed as they are. "No significant difference" is never called lossless: few runs
+would make everything so.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from typing import Literal
 import numpy as np
 
 from rlcompress.evaluation.resampling import (
-    ENOUGH_RUNS,
     Bootstrap,
     FloatArray,
     IntArray,
     Interval,
     interval_of_drawn,
-    quantiles_to_decide,
+    runs_to_decide,
+    variance,
 )
 from rlcompress.evaluation.statistics import Scores, normalise
 
@@ -87,11 +88,12 @@ def compare(
     difference = float(drawn([np.arange(size) for size in sizes]))
     if not math.isfinite(difference):
         raise ValueError("returns must be finite and dense means not 0 to compare with them")
-    found = interval_of_drawn(sizes, drawn, how)
+    variances = [one for side in sides for one in side.variances()]
+    found = interval_of_drawn(sizes, drawn, how.expanded(sizes, variances))
     verdict = _verdict(found, margin)
     needed = None
     if verdict == "undecided":
-        needed = _runs_needed(sides, difference + margin, how.level)
+        needed = runs_to_decide(variances, (difference + margin) * len(sides), how.level)
         if needed is not None and found is not None:
             # These runs did not decide it, whatever the normal approximation says.
             needed = max(needed, 1 + max(sizes))
@@ -122,15 +124,12 @@ class _Sides:
         """Runs to draw from, once for both sides or for each."""
         return (len(self.ours),) if self.together else (len(self.ours), len(self.theirs))
 
-    def variance(self) -> float:
-        """Of (mean of ours) / (mean of theirs) times the runs of a side, to first order."""
+    def variances(self) -> list[float]:
+        """Of (mean of ours) / (mean of theirs), to first order, by one run of each sample."""
         ours, theirs = np.array(self.ours), np.array(self.theirs)
         part = np.mean(ours) / np.mean(theirs) * theirs
-        if self.together:
-            found = np.var(ours - part, ddof=1)
-        else:
-            found = np.var(ours, ddof=1) + np.var(part, ddof=1)
-        return float(found / np.mean(theirs) ** 2)
+        samples = [ours - part] if self.together else [ours, part]
+        return [variance(one) / float(np.mean(theirs)) ** 2 for one in samples]
 
 
 @dataclass(frozen=True)
@@ -149,20 +148,6 @@ class _Difference:
                 mean = np.array(side.ours)[ours].mean(axis=-1)
                 relative.append((mean - base) / np.abs(base))
         return np.asarray(np.mean(relative, axis=0))
-
-
-def _runs_needed(sides: Sequence[_Sides], distance: float, level: float) -> int | None:
-    """Runs per task and side with which the interval excludes the margin with ``POWER``.
-
-    n = ((z_level + z_power) / distance)^2 mean over tasks of v, divided by the number of tasks:
-    ``distance`` is that of the difference from minus the margin, v the variance of one run's (or
-    one pair of twins') relative difference. At least ``ENOUGH_RUNS``.
-    """
-    if any(size < 2 for side in sides for size in side.sizes) or distance == 0:
-        return None
-    variance = float(np.mean([side.variance() for side in sides])) / len(sides)
-    runs = (quantiles_to_decide(level) / distance) ** 2 * variance
-    return max(ENOUGH_RUNS, math.ceil(runs))
 
 
 def normalised(scores: Scores, dense: Mapping[str, float]) -> dict[str, FloatArray]:

@@ -3,9 +3,9 @@
 A twin pair shares environment, seed and everything before they part. Its difference is (ours -
 theirs) / abs(dense mean of the environment); several pairs of one environment and seed (at several
 sparsities) are averaged first, because they share their beginning and are not independent.
-``better``: the bootstrap interval of the mean, seeds resampled within their environment, lies above
-0 and the sign-flip test agrees at the same level; ``worse``: below; else ``undecided``. Fewer than
-``ENOUGH_RUNS`` seeds in an environment decide nothing.
+``better``: the bootstrap interval of the mean (seeds resampled within their environment, expanded
+percentiles: ``resampling.py``) lies above 0 and the sign-flip test agrees at the same level;
+``worse``: below; else ``undecided``. Fewer than five seeds in an environment decide nothing.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Literal
 import numpy as np
 
 from rlcompress.evaluation.resampling import (
-    ENOUGH_RUNS,
     Bootstrap,
     FloatArray,
     Interval,
     interval,
-    quantiles_to_decide,
+    runs_to_decide,
+    variance,
 )
 
 Pairs = Mapping[str, Mapping[int, FloatArray]]
@@ -72,17 +72,22 @@ def compare_pairs(pairs: Pairs, how: Bootstrap | None = None) -> Paired:
     if not all(np.isfinite(sample).all() for sample in samples):
         raise ValueError("differences must be finite, and dense means not 0")
     difference = float(np.mean([sample.mean() for sample in samples]))
-    found = interval(samples, _mean_of_means, how)
+    sizes, variances = [sample.size for sample in samples], [variance(one) for one in samples]
+    found = interval(samples, _mean_of_means, how.expanded(sizes, variances))
     p = sign_flips(samples, how.seed)
     decided = found is not None and (found.low > 0 or found.high < 0) and p <= 1 - how.level
-    needed = None if decided else _seeds_needed(samples, how.level)
+    needed = None
+    if not decided:
+        needed = runs_to_decide(variances, difference * len(samples), how.level)
     if needed is not None:
-        # These did not decide it, whatever the normal approximation says.
-        needed = max(needed, 1 + min(sample.size for sample in samples))
+        # Even if all seeds agree, the sign-flip test's p is no smaller than 2 / 2**seeds; and these
+        # did not decide it, whatever the normal approximation says.
+        agreeing = math.ceil((1 - math.log2(1 - how.level)) / len(samples))
+        needed = max(needed, agreeing, 1 + min(sizes))
     return Paired(
         difference,
         sum(np.size(one) for seeds in pairs.values() for one in seeds.values()),
-        tuple(sample.size for sample in samples),
+        tuple(sizes),
         found,
         p,
         ("better" if difference > 0 else "worse") if decided else "undecided",
@@ -109,15 +114,3 @@ def sign_flips(samples: list[FloatArray], seed: int = 0) -> float:
 def _mean_of_means(samples: object) -> FloatArray:
     assert isinstance(samples, (list, tuple))
     return np.asarray(np.mean([sample.mean(axis=-1) for sample in samples], axis=0))
-
-
-def _seeds_needed(samples: list[FloatArray], level: float) -> int | None:
-    """Seeds per environment at which interval and sign flips would probably exclude 0."""
-    difference = float(np.mean([sample.mean() for sample in samples]))
-    if difference == 0 or any(sample.size < 2 for sample in samples):
-        return None
-    z = quantiles_to_decide(level)
-    variance = float(np.mean([np.var(sample, ddof=1) for sample in samples])) / len(samples)
-    # Even if all seeds agree, the sign-flip test's p is no smaller than 2 / 2**seeds.
-    agreeing = math.ceil((1 - math.log2(1 - level)) / len(samples))
-    return max(ENOUGH_RUNS, agreeing, math.ceil((z / difference) ** 2 * variance))

@@ -1,12 +1,13 @@
 """Stratified bootstrap intervals: each sample of runs is drawn again by itself.
 
-Knows no statistic; ``statistics.py`` and ``lossless.py`` bring theirs.
+Knows no statistic; ``statistics.py``, ``lossless.py`` and ``paired.py`` bring theirs.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -44,17 +45,39 @@ class Interval:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made: percentiles of resampled statistics, the same for the same seed."""
+    """How intervals are made: percentiles of resampled statistics, the same for the same seed.
+
+    ``level`` is what an interval promises; ``taken`` the level of the percentiles themselves, where
+    it is not the same one (None: it is).
+    """
 
     level: float = 0.95
     resamples: int = RESAMPLES
     seed: int = 0
+    taken: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
             raise ValueError(f"level must be in (0, 1), got {self.level}")
         if self.resamples < 1:
             raise ValueError(f"resamples must be at least 1, got {self.resamples}")
+
+    def expanded(self, sizes: Sequence[int], variances: Sequence[float]) -> Bootstrap:
+        """The same for a sum of means of few runs, whose plain percentiles are too narrow.
+
+        Hesterberg (2015), *What Teachers Should Know About the Bootstrap*: percentiles of the level
+        2 Phi(f t) - 1, t being Student's quantile in place of the normal one, and f the root of the
+        sum of s_i^2 / n_i over that of s_i^2 / n_i (n_i - 1) / n_i, which is what resampling sees.
+        Degrees of freedom are Welch's; ``variances`` are s_i^2 of one run of each sample.
+        """
+        n = np.array(sizes, dtype=np.float64)
+        parts = np.array(variances) / n
+        if not parts.sum() > 0 or n.min() < 2:
+            return self
+        freedom = parts.sum() ** 2 / np.sum(parts**2 / (n - 1))
+        wider = math.sqrt(parts.sum() / np.sum(parts * (n - 1) / n))
+        quantile = wider * stats.t.ppf(0.5 + self.level / 2, freedom)
+        return replace(self, taken=float(2 * stats.norm.cdf(quantile) - 1))
 
 
 def interval(
@@ -97,7 +120,7 @@ def bounds(
         lambda *resampled, axis: statistic(resampled),
         n_resamples=min(how.resamples, max(affordable, 1_000)),
         vectorized=True,
-        confidence_level=how.level,
+        confidence_level=how.taken or how.level,
         method="percentile",
         random_state=np.random.default_rng(how.seed),
     )
@@ -117,6 +140,22 @@ class _OfValues:
         return self.statistic([v[i] for v, i in zip(values, drawn, strict=True)])
 
 
-def quantiles_to_decide(level: float) -> float:
-    """Standard errors off a limit at which an interval of ``level`` excludes it with ``POWER``."""
-    return float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(POWER))
+def variance(sample: FloatArray) -> float:
+    """Of one run, estimated from the sample; NaN where it is the only one."""
+    return float(np.var(sample, ddof=1)) if sample.size > 1 else math.nan
+
+
+def runs_to_decide(variances: Sequence[float], distance: float, level: float) -> int | None:
+    """Runs in each sample with which the interval of a sum of means probably excludes a limit.
+
+    n = ((z_level + z_power) / distance)^2 v + z_level^2 / (2 k), v being the sum of the k variances
+    of one run of each sample, and the last term for Student's quantiles in place of the normal ones
+    (Guenther, 1981). ``distance`` is that from the limit. At least ``ENOUGH_RUNS``; None where no
+    number would do: the distance is 0, or there is no deviation to judge by.
+    """
+    total = sum(variances)
+    if distance == 0 or math.isnan(total):
+        return None
+    z, power = map(float, stats.norm.ppf([0.5 + level / 2, POWER]))
+    runs = ((z + power) / distance) ** 2 * total + z**2 / (2 * len(variances))
+    return max(ENOUGH_RUNS, math.ceil(runs))

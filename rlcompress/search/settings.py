@@ -106,4 +106,5 @@ def remember(settings: Settings) -> None:
 
 
 def _request(settings: Settings) -> dict[str, object]:
-    return {name: value for name, value in asdict(settings).items() if name not in _MAY_CHANGE}
+    asked = asdict(settings) | {"train": " ".join(settings.train.split())}
+    return {name: value for name, value in asked.items() if name not in _MAY_CHANGE}

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from rlcompress.evaluation.lossless import compare, normalised
 from rlcompress.evaluation.resampling import Bootstrap
@@ -53,13 +54,14 @@ def test_equal_means_of_few_runs_are_not_lossless():
 def test_the_runs_that_would_decide_by_hand():
     ours, theirs = [80.0, 100.0, 120.0], [90.0, 100.0, 110.0]
     # Variances 400 and 100, as parts of the mean 100 squared; the difference 0 is 0.1 off. The
-    # normal quantiles of 97.5 % and, to be right in 80 % of the cases, of 80 %.
-    expected = math.ceil(((1.95996 + 0.84162) / 0.1) ** 2 * (0.04 + 0.01))
-    assert compare({"a": ours}, {"a": theirs}).runs_needed == expected == 40
+    # normal quantiles of 97.5 % and, to be right in 80 % of the cases, of 80 %; and Student's
+    # correction, 1.96 squared by twice the samples.
+    expected = math.ceil(((1.95996 + 0.84162) / 0.1) ** 2 * (0.04 + 0.01) + 1.95996**2 / 4)
+    assert compare({"a": ours}, {"a": theirs}).runs_needed == expected == 41
     two = [dict.fromkeys("ab", side) for side in (ours, theirs)]
-    assert compare(*two, margin=0.10).runs_needed == 20
+    assert compare(*two, margin=0.10).runs_needed == math.ceil(19.62 + 1.95996**2 / 8) == 21
     # Twins differ by 10, 0, -10 at a difference of 0: a variance of 100.
-    assert compare({"a": ours}, {"a": theirs}, twins=["a"]).runs_needed == 8
+    assert compare({"a": ours}, {"a": theirs}, twins=["a"]).runs_needed == math.ceil(7.85 + 1.92)
     on_the_margin = [run - 10 for run in ours]
     assert compare({"a": on_the_margin}, {"a": theirs}).runs_needed is None
     assert compare({"a": ours[:1]}, {"a": theirs}).runs_needed is None
@@ -75,6 +77,48 @@ def test_as_many_runs_as_it_said_decide_as_often_as_it_said():
         decided += compare({"a": ours}, {"a": theirs}, how=how).verdict != "undecided"
     # 80 % of 200, give or take three standard errors of 2.8 %.
     assert 0.715 <= decided / 200 <= 0.885
+
+
+def test_an_interval_of_few_runs_is_that_of_students_quantiles():
+    """Where all dense runs agree, that of a mean: the t interval."""
+    ours = 90.0 + np.random.default_rng(1).normal(0, 4, 30)
+    for runs in (10, 30):
+        sample = ours[:runs]
+        found = compare({"a": sample}, {"a": [100.0] * runs}, twins=["a"])
+        low, high = stats.t.interval(
+            0.95, runs - 1, -0.01 * (100 - sample.mean()), 0.01 * stats.sem(sample)
+        )
+        assert found.interval.level == 0.95
+        assert found.interval.high - found.interval.low == pytest.approx(high - low, rel=0.05)
+
+
+def test_the_level_of_expanded_percentiles_by_hand():
+    # One sample of five: Student's 2.7764 of four degrees of freedom, by the root of 5 / 4.
+    assert Bootstrap().expanded([5], [3.0]).taken == pytest.approx(
+        2 * stats.norm.cdf(2.77645 * math.sqrt(1.25)) - 1
+    )
+    # Two of five that deviate alike have eight degrees of freedom, 2.3060; if one does not deviate
+    # there are four again.
+    assert Bootstrap().expanded([5, 5], [1.0, 1.0]).taken == pytest.approx(
+        2 * stats.norm.cdf(2.30600 * math.sqrt(1.25)) - 1
+    )
+    alone = Bootstrap().expanded([5], [1.0]).taken
+    assert Bootstrap().expanded([5, 9], [1.0, 0.0]).taken == pytest.approx(alone)
+    many = Bootstrap().expanded([100_000], [1.0])
+    assert (many.level, many.taken) == (0.95, pytest.approx(0.95, abs=1e-4))
+    assert Bootstrap().expanded([5], [0.0]).taken is None
+
+
+def test_lossy_experiments_are_called_lossless_as_seldom_as_promised():
+    """Exactly on the margin: in 2.5 % of experiments; plain percentiles of five runs say 6 %."""
+    generator = np.random.default_rng(5)
+    how = Bootstrap(resamples=1_000)
+    wrong = 0
+    for _ in range(600):
+        ours, dense = generator.normal([[0.9], [1.0]], 0.1, (2, 5))
+        wrong += compare({"a": ours}, {"a": dense}, how=how).verdict == "lossless"
+    # 15 of 600, give or take three standard errors of 3.8.
+    assert wrong / 600 <= 0.044
 
 
 def test_twins_are_judged_by_what_they_differ_in():

@@ -62,6 +62,7 @@ def test_a_search_of_something_else_is_left_alone(change, tmp_path):
     settings.check_same(asked)
     settings.remember(asked)
     settings.check_same(replace(asked, trials=9, hopeless=None))
+    settings.check_same(replace(asked, train=" budget=smoke\n"))
     with pytest.raises(ValueError, match=f"holds a search with {next(iter(change))}="):
         settings.check_same(replace(asked, **change))
 

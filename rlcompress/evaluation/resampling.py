@@ -30,7 +30,7 @@ ENOUGH_RUNS = 5
 """Runs per task below which there is no interval: the points say all that is known."""
 
 RESAMPLES = 5_000
-DRAWN_RUNS = 1_000_000
+DRAWN_RUNS = 300_000
 """Runs that a bootstrap draws in all: of many runs fewer resamples, never under 1 000."""
 
 
@@ -87,8 +87,16 @@ def interval(
 
     None where a sample has fewer than ``ENOUGH_RUNS`` runs.
     """
+    found = intervals(samples, statistic, how)
+    return None if found is None else found[0]
+
+
+def intervals(
+    samples: Sequence[FloatArray], statistic: Statistic, how: Bootstrap | None = None
+) -> tuple[Interval, ...] | None:
+    """``interval`` of each of several statistics, along the first axis, of the same resamples."""
     drawn = _OfValues(statistic, tuple(sample.tobytes() for sample in samples))
-    return interval_of_drawn([sample.size for sample in samples], drawn, how)
+    return _of_drawn([sample.size for sample in samples], drawn, how)
 
 
 def interval_of_drawn(
@@ -98,16 +106,26 @@ def interval_of_drawn(
 
     What one draw stands for may be several values, such as those of twins.
     """
+    found = _of_drawn(sizes, statistic, how)
+    return None if found is None else found[0]
+
+
+def _of_drawn(
+    sizes: Sequence[int], statistic: DrawnStatistic, how: Bootstrap | None
+) -> tuple[Interval, ...] | None:
     if any(size < ENOUGH_RUNS for size in sizes):
         return None
-    return _interval(tuple(sizes), statistic, how or Bootstrap())
+    return _remembered(tuple(sizes), statistic, how or Bootstrap())
 
 
 @lru_cache(maxsize=10_000)
-def _interval(sizes: tuple[int, ...], statistic: DrawnStatistic, how: Bootstrap) -> Interval:
-    """Remembered: tables and figures ask for the same ones."""
-    low, high = bounds([np.arange(size) for size in sizes], statistic, how)
-    return Interval(float(low), float(high), how.level)
+def _remembered(
+    sizes: tuple[int, ...], statistic: DrawnStatistic, how: Bootstrap
+) -> tuple[Interval, ...]:
+    """Tables and figures ask for the same ones."""
+    ends = bounds([np.arange(size) for size in sizes], statistic, how)
+    pairs = zip(*map(np.atleast_1d, ends), strict=True)
+    return tuple(Interval(float(low), float(high), how.level) for low, high in pairs)
 
 
 def bounds(

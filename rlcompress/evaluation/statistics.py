@@ -25,6 +25,7 @@ from rlcompress.evaluation.resampling import (
     bounds,
     interval,
     interval_of_drawn,
+    intervals,
 )
 
 Scores = Mapping[str, Sequence[float] | FloatArray]
@@ -165,8 +166,23 @@ def estimate(scores: Scores, name: str = "IQM", how: Bootstrap | None = None) ->
     """
     samples = _arrays(scores)
     value = float(AGGREGATES[name](samples))
-    runs = sum(sample.size for sample in samples)
-    return Estimate(value, runs, interval(samples, AGGREGATES[name], how))
+    return Estimate(value, _size(samples), interval(samples, AGGREGATES[name], how))
+
+
+def estimates(scores: Scores, how: Bootstrap | None = None) -> dict[str, Estimate]:
+    """Every aggregate by its name, as ``estimate`` gives it: the same resamples serve all."""
+    samples = _arrays(scores)
+    found = intervals(samples, _aggregates, how) or [None] * len(AGGREGATES)
+    values = zip(AGGREGATES, _aggregates(samples), found, strict=True)
+    return {name: Estimate(float(value), _size(samples), one) for name, value, one in values}
+
+
+def _aggregates(samples: Sequence[FloatArray]) -> FloatArray:
+    return np.stack([one(samples) for one in AGGREGATES.values()])
+
+
+def _size(samples: Sequence[FloatArray]) -> int:
+    return sum(sample.size for sample in samples)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rlcompress.evaluation.resampling import Bootstrap
 from rlcompress.evaluation.statistics import (
     AGGREGATES,
     estimate,
+    estimates,
     iqm,
     performance_profile,
     profile_bounds,
@@ -123,9 +124,10 @@ def aggregates(sweep: Sweep) -> Picture | None:
     if not rows:
         return None
     panels = []
+    measured = [(label, shown, estimates(scores, sweep.how)) for label, shown, scores in rows]
     height = 90 + 22 * len(rows)
     for name in AGGREGATES:
-        bars = [(label, shown, estimate(scores, name, sweep.how)) for label, shown, scores in rows]
+        bars = [(label, shown, known[name]) for label, shown, known in measured]
 
         def draw(figure: Any, bars: Any = bars, name: str = name) -> None:
             target = 0.0 if name == "optimality gap" else 1.0

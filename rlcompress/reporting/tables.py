@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rlcompress.evaluation.lossless import Comparison, compare
-from rlcompress.evaluation.statistics import AGGREGATES, Estimate, Scores, estimate, improvement
+from rlcompress.evaluation.statistics import Estimate, Scores, estimate, estimates, improvement
 from rlcompress.reporting.run import Run
 from rlcompress.reporting.sweep import CHECKPOINTS, Condition, Sweep, as_parts
 
@@ -95,7 +95,7 @@ def _against(
     if not dense:
         return {}, None, None
     parts = as_parts(scores, dense)
-    aggregates = {name: estimate(parts, name, sweep.how) for name in AGGREGATES}
+    aggregates = estimates(parts, sweep.how)
     if condition.final == "dense":
         return aggregates, None, None
     twins = sweep.twins(condition, checkpoint, scores)

@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import time
@@ -31,6 +32,8 @@ VARIANTS = {"none": False, "int8": True, "weights": True}
 FINAL = ("quantised", ".rlc")
 EVALUATIONS = 120
 """As many as a run of the published length has; 20 episodes each."""
+
+TIMES = 3
 
 
 def real_run(place: Path) -> Path:
@@ -93,19 +96,27 @@ def write_command(sweep: Path, runs: int) -> None:
     (sweep / COMMANDS / "grid.json").write_text(text)
 
 
-def timed(*words: str) -> float:
-    """Run a command, print how long it took and the last line that it printed; the seconds."""
-    start = time.monotonic()
+def timed(*words: str) -> tuple[float, float]:
+    """Run a command, print what it took and the last line that it printed; both kinds of seconds.
+
+    Those of the processor are without what other work on the machine, or its host, took from it.
+    """
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", *words], check=True, capture_output=True, text=True
     )
-    seconds = time.monotonic() - start
-    print(f"{' '.join(words)}: {seconds:.1f} s; {done.stdout.splitlines()[-1]}", flush=True)
-    return seconds
+    seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(
+        f"{' '.join(words)}: {seconds:.1f} s, {used:.1f} s of them the processor's; "
+        f"{done.stdout.splitlines()[-1]}",
+        flush=True,
+    )
+    return seconds, used
 
 
 def main() -> None:
-    """Make the directories that are missing, then time both commands twice; keep the times."""
+    """Make the directories that are missing, then time both commands; keep the times."""
     place, number = Path(sys.argv[1]).absolute(), int([*sys.argv, "10000"][2])
     place.mkdir(parents=True, exist_ok=True)
     real = real_run(place)
@@ -121,14 +132,16 @@ def main() -> None:
         "sweep": ("rlcompress.sweep", f"status={place / 'sweep'}"),
         "report": ("rlcompress.report", f"runs={place / 'sweep'}", f"out={place / 'report'}"),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(2):
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(TIMES):
         for name, words in commands.items():
-            seconds[name].append(round(timed(*words), 1))
+            found[name].append(timed(*words))
+    kinds = enumerate(("seconds", "processor_seconds"))
+    times = {k: {name: [round(t[i], 1) for t in found[name]] for name in found} for i, k in kinds}
     record = environment_record()
     about = {"runs": number, "files": files, "cpu": record["cpu"], "git": record["git"]}
     RESULT.parent.mkdir(exist_ok=True)
-    write_bytes(RESULT, (json.dumps(about | {"seconds": seconds}, indent=2) + "\n").encode())
+    write_bytes(RESULT, (json.dumps(about | times, indent=2) + "\n").encode())
 
 
 if __name__ == "__main__":

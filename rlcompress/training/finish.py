@@ -106,11 +106,12 @@ class Finish:
         about = {"env_id": settings.env, "seed": settings.seed}
         about |= {"variant": variant, "checkpoint": which}
         policy = freeze(model, select_golden(self._stream), meta=about)
-        policy.save(self._directory.saved(variant, which, ".rlc"))
+        frozen = self._directory.saved(variant, which, ".rlc")
+        policy.save(frozen)
         if (variant, which) == (self._final, "last"):
             zipped = self._directory.saved(variant, which).read_bytes()
             write_bytes(self._directory.actor, zipped)
-            policy.save(self._directory.artifact)
+            write_bytes(self._directory.artifact, frozen.read_bytes())
             self.parity = parity(model, policy, self._stream)
         return policy
 

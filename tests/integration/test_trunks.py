@@ -8,6 +8,7 @@ import time
 import pytest
 
 from rlcompress.sweep_jobs import asked_jobs
+from rlcompress.training import finish
 from rlcompress.training.lock import locked
 from rlcompress.training.sweep_status import read_status
 from tests.integration.runs import SMALL, train_main
@@ -20,6 +21,12 @@ JOBS = {
     "half_weights": ("sparsity=0.5", "quant=true", "quantisation.activation_bits=null"),
     "dense_ptq": ("sparsity=0", "quant=ptq"),
 }
+
+
+@pytest.fixture(autouse=True)
+def small_calibration(monkeypatch):
+    """To play thousands of steps for the scales of a rounded policy would be half of the time."""
+    monkeypatch.setattr(finish, "sample_size", lambda model: 64)
 
 
 def results(directory):

@@ -16,6 +16,10 @@ from pathlib import Path
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 
+REBOOT_S = 13
+"""Seconds a dead machine is away. Of a job younger than BatchStartTimeout and 10 s more, slurmctld
+takes a node's word that it does not have it for a start still under way, and asks no more."""
+
 CONFIG = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -77,6 +81,7 @@ class Cluster:
         for process in self._on_the_node():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        time.sleep(REBOOT_S)
         self.start("slurmd")
 
     def _on_the_node(self) -> Iterator[int]:

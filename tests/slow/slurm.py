@@ -17,8 +17,8 @@ from pathlib import Path
 DAEMONS = ("munged", "slurmctld", "slurmd")
 
 REBOOT_S = 13
-"""Seconds a dead machine is away. Of a job younger than BatchStartTimeout and 10 s more, slurmctld
-takes a node's word that it does not have it for a start still under way, and asks no more."""
+"""Seconds a dead machine is away: more than BatchStartTimeout and 10 s of messages. A younger job
+that a node lacks when it registers counts as still starting, until the node registers again."""
 
 CONFIG = """\
 ClusterName=test

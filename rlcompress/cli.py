@@ -31,7 +31,7 @@ from rlcompress.grid import expanded
 from rlcompress.launchers import chosen, make_ready
 from rlcompress.quiet import Stderr, writers_are_silent
 from rlcompress.training.errors import HeldElsewhere, Interrupted, TrainingStopped
-from rlcompress.training.sweep_status import ERROR
+from rlcompress.training.sweep_status import ERROR, STOPPED
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 S = TypeVar("S")
@@ -130,6 +130,10 @@ def _job(entry: EntryPoint[Any], config: DictConfig, module: str) -> None:
         if not _where():
             raise _expected(str(error), error.code, job.directory) from None
         print(f"held: {_where()}{error}", flush=True)
+    except Interrupted as error:
+        if _where():
+            _keep(f"{error}\n", job.directory, STOPPED)
+        raise
 
 
 def _run(entry: EntryPoint[Any], config: DictConfig, job: Job) -> None:
@@ -146,7 +150,8 @@ def _run(entry: EntryPoint[Any], config: DictConfig, job: Job) -> None:
     except Exception as error:
         raise _unexpected(error, job.directory) from None
     with contextlib.suppress(OSError):
-        (job.directory / ERROR).unlink(missing_ok=True)
+        for name in (ERROR, STOPPED):
+            (job.directory / name).unlink(missing_ok=True)
     try:
         work()
     except HeldElsewhere:
@@ -205,12 +210,12 @@ def _unexpected(error: Exception, directory: Path) -> _Reported:
     return _Reported(FAILED, line, os.getpid())
 
 
-def _keep(text: str, directory: Path) -> Path | None:
-    """Write down why a job failed, where it has a directory of its own; says where."""
+def _keep(text: str, directory: Path, name: str = ERROR) -> Path | None:
+    """Write down why a job ended early, where it has a directory of its own; says where."""
     if directory != Path.cwd():
         with contextlib.suppress(OSError):
-            (directory / ERROR).write_text(text)
-            return directory / ERROR
+            (directory / name).write_text(text)
+            return directory / name
     return None
 
 

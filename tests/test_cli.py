@@ -1,6 +1,7 @@
 import logging
 import os
 import shutil
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,10 @@ import yaml
 from omegaconf import OmegaConf
 
 from rlcompress import cli
-from rlcompress.training.errors import HeldElsewhere, TrainingStopped
+from rlcompress.training.errors import HeldElsewhere, Interrupted, TrainingStopped
 from rlcompress.training.lock import check_unlocked, locked
 from rlcompress.training.settings import Settings
-from rlcompress.training.sweep_status import ERROR
+from rlcompress.training.sweep_status import ERROR, STOPPED
 
 
 def run(arguments, check, tmp_path, monkeypatch):
@@ -124,6 +125,22 @@ def test_a_failed_job_keeps_its_reason_until_it_is_started_again(cli_run, tmp_pa
     assert reason.read_text() == "critic_loss is nan\n"
     assert cli_run("sparsity=0.5,0.9", "-m") == 0
     assert not reason.exists()
+
+
+def test_a_stopped_job_keeps_what_it_said_until_it_is_started_again(cli_run, tmp_path):
+    def check(settings, job):
+        def work():
+            raise Interrupted(signal.SIGTERM, "saved after 60 steps")
+
+        return work
+
+    said = tmp_path / "sweep" / "0" / STOPPED
+    assert cli_run("sparsity=0.5,0.9", "-m", check=check) == 128 + signal.SIGTERM
+    assert said.read_text() == "saved after 60 steps (SIGTERM)\n"
+    assert not said.with_name(ERROR).exists()
+    assert not (tmp_path / "sweep" / "1").exists()
+    assert cli_run("sparsity=0.5,0.9", "-m") == 0
+    assert not said.exists()
 
 
 def test_interrupt(cli_run, capfd):

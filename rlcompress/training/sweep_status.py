@@ -22,6 +22,9 @@ State = Literal["done", "running", "failed", "stopped", "left"]
 ERROR = "error.txt"
 """In a job's directory: why it failed; the last line is the reason."""
 
+STOPPED = "stopped.txt"
+"""In a job's directory: what it said when a signal stopped it, until it is started again."""
+
 KILLED = "it left no word: killed, or its machine went down"
 
 _SKIPPED = ("checkpoint", "phases", "drawings", "trunks")
@@ -170,10 +173,16 @@ def _job(path: Path, sweep: Path) -> JobStatus:
         return JobStatus(path, "running", words, step=step, reason=who)
     log = scheduler_log(path, sweep)
     if (path / ERROR).exists():
-        lines = (path / ERROR).read_text(errors="replace").strip().splitlines()
-        reason = lines[-1] if lines else "no reason given"
+        reason = _last_line(path / ERROR) or "no reason given"
         return JobStatus(path, "failed", words, step=step, reason=reason, log=log)
-    return JobStatus(path, "stopped", words, step=step, reason=KILLED, log=log)
+    reason = _last_line(path / STOPPED) or KILLED
+    return JobStatus(path, "stopped", words, step=step, reason=reason, log=log)
+
+
+def _last_line(path: Path) -> str:
+    """Of what a job left behind when it ended early; empty where it left nothing."""
+    lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+    return lines[-1] if lines else ""
 
 
 def _words(path: Path) -> Words | None:

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from rlcompress.training.lock import locked
-from rlcompress.training.sweep_status import KILLED, read_status
+from rlcompress.training.sweep_status import KILLED, STOPPED, read_status
 
 CONFIG = "trunks: somewhere\npruning:\n  begin: 0.2\n"
 T, LENGTH = 1000, 1200
@@ -51,6 +51,15 @@ def test_every_state_is_told_apart(tmp_path):
     assert len(found.left) == 2 and found.expected == 6
     # One running job, half done; two left, one to resume, one to try again.
     assert found.seconds_left() == pytest.approx(60 * 4.5)
+
+
+def test_a_job_that_a_signal_stopped_says_so(tmp_path):
+    stopped = job(tmp_path, "0")
+    (stopped / STOPPED).write_text("stopped after 60 steps (SIGTERM)\n")
+    (found,) = read_status(tmp_path).jobs
+    assert (found.state, found.reason) == ("stopped", "stopped after 60 steps (SIGTERM)")
+    with locked(stopped):
+        assert read_status(tmp_path).jobs[0].state == "running"
 
 
 def test_a_job_that_failed_and_was_started_again_is_running(tmp_path):
